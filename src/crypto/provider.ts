@@ -1,0 +1,139 @@
+/** What the handshake needs from cryptography, as interfaces. Implementations: noble.ts (anywhere), node.ts. */
+import type { CipherSuiteName, NamedGroupName, SignatureSchemeName } from "../codec/registry.ts";
+import type { Awaitable } from "../flow.ts";
+
+export type HashName = "sha256" | "sha384" | "sha512";
+
+/** A running hash that can be copied: the transcript takes a value in the middle and goes on. */
+export interface HashState {
+  update(data: Uint8Array): void;
+  clone(): HashState;
+  /** The digest of all data so far. The state is spent afterwards; clone first to go on. */
+  digest(): Uint8Array;
+}
+
+/** A hash function with its HMAC; always synchronous. */
+export interface Hash {
+  readonly name: HashName;
+  /** Output length in bytes. */
+  readonly length: number;
+  start(): HashState;
+  digest(data: Uint8Array): Uint8Array;
+  hmac(key: Uint8Array, data: Uint8Array): Uint8Array;
+}
+
+/** One direction's keyed AEAD. `seal` and `open` are synchronous: handshake records never wait. */
+export interface Aead {
+  /**
+   * Ciphertext with its tag, a fresh array.
+   *
+   * @param nonce - 12 bytes.
+   */
+  seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  /** The plaintext, a fresh array, or `undefined` when the tag does not match. */
+  open(nonce: Uint8Array, additionalData: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
+}
+
+/** A TLS 1.3 cipher suite, RFC 8446 B.4. */
+export interface CipherSuite {
+  readonly name: CipherSuiteName;
+  readonly hash: Hash;
+  /** Key length in bytes. */
+  readonly keyLength: number;
+  aead(key: Uint8Array): Aead;
+}
+
+/** This side's half of a key exchange that waits for the peer's share. */
+export interface KeyShare {
+  /** `key_exchange` of the KeyShareEntry. */
+  readonly publicKey: Uint8Array;
+  /**
+   * The shared secret with the server's share.
+   *
+   * @throws TlsError `ERR_TLS_ILLEGAL_PARAMETER` when the share is no valid element (RFC 8446 4.2.8.2, 7.4.2).
+   */
+  agree(peerPublicKey: Uint8Array): Awaitable<Uint8Array>;
+}
+
+/** The server's answer to a share: its own share and the secret. */
+export interface Encapsulation {
+  readonly publicKey: Uint8Array;
+  readonly sharedSecret: Uint8Array;
+}
+
+/** A key exchange group, whether Diffie-Hellman or KEM. */
+export interface Group {
+  readonly name: NamedGroupName;
+  /** A fresh share for the client. */
+  generate(): Awaitable<KeyShare>;
+  /**
+   * The server's side of the exchange.
+   *
+   * @throws TlsError `ERR_TLS_ILLEGAL_PARAMETER` when the client's share is no valid element.
+   */
+  encapsulate(peerPublicKey: Uint8Array): Awaitable<Encapsulation>;
+}
+
+/** A public key as found in a certificate: SubjectPublicKeyInfo, DER. */
+export interface PublicKey {
+  /** The whole SubjectPublicKeyInfo, DER. */
+  readonly spki: Uint8Array;
+  readonly algorithm: KeyAlgorithm;
+}
+
+/** What kind of key a SubjectPublicKeyInfo holds, and of which size. */
+export type KeyAlgorithm =
+  | { readonly type: "ec"; readonly curve: "P-256" | "P-384" | "P-521" }
+  | { readonly type: "ed25519" }
+  | { readonly type: "rsa"; readonly bits: number }
+  | { readonly type: "rsa-pss"; readonly bits: number; readonly hash?: HashName; readonly saltLength?: number }
+  | { readonly type: "unknown"; readonly oid: string };
+
+/**
+ * How a signature is made, in certificates and in CertificateVerify alike. `ecdsa` uses the key's own curve,
+ * which a TLS 1.3 scheme fixes and a certificate signature does not.
+ */
+export type SignatureAlgorithm =
+  | { readonly type: "ecdsa"; readonly hash: HashName }
+  | { readonly type: "ed25519" }
+  | { readonly type: "rsa-pss"; readonly hash: HashName; readonly saltLength: number }
+  | { readonly type: "rsa-pkcs1"; readonly hash: HashName };
+
+/** A private key, wherever it lives: a PEM file, a CryptoKey, a KMS. */
+export interface Signer {
+  /** What it can sign, in order of preference. */
+  readonly schemes: readonly SignatureSchemeName[];
+  /** The signature over `message`, which is not hashed yet. ECDSA as DER (RFC 8446 4.2.3). */
+  sign(scheme: SignatureSchemeName, message: Uint8Array): Awaitable<Uint8Array>;
+}
+
+/** A bundle of capabilities. Everything listed is offered by default, in this order. */
+export interface CryptoProvider {
+  readonly name: string;
+  /** Cryptographically strong random bytes. */
+  random(length: number): Uint8Array;
+  readonly hashes: { readonly [Name in HashName]: Hash };
+  /** In order of preference: the provider's fastest first. */
+  readonly suites: readonly CipherSuite[];
+  /** In order of preference. */
+  readonly groups: readonly Group[];
+  /**
+   * True when `signature` is valid. False for anything else, malformed keys and signatures included; never throws on
+   * peer data. Keys too weak for the hash are refused by the caller, not here.
+   */
+  verify(
+    key: PublicKey,
+    algorithm: SignatureAlgorithm,
+    message: Uint8Array,
+    signature: Uint8Array,
+  ): Awaitable<boolean>;
+  /** True when {@link CryptoProvider.verify} knows this combination. */
+  canVerify(key: KeyAlgorithm, algorithm: SignatureAlgorithm): boolean;
+  /**
+   * A signer for a private key.
+   *
+   * @param pkcs8 - PrivateKeyInfo, DER (RFC 5208, RFC 5958).
+   * @throws TlsError `ERR_TLS_KEY` when the key is of an unsupported kind.
+   */
+  signer(pkcs8: Uint8Array): Signer;
+}

@@ -1,0 +1,98 @@
+/**
+ * The coroutine vocabulary: the handshake is written once, as generators, and runs over synchronous and
+ * asynchronous crypto alike. A flow suspends on two things only: the next message, or a promise.
+ */
+
+/** A value, or the promise of one. */
+export type Awaitable<T> = T | PromiseLike<T>;
+
+/** The states of RFC 8446 Appendix A. `RECVD_CH` is the server after the first ClientHello was answered by a retry. */
+export type StateName =
+  | "START"
+  | "WAIT_SH"
+  | "WAIT_EE"
+  | "WAIT_CERT_CR"
+  | "WAIT_CERT"
+  | "WAIT_CV"
+  | "WAIT_FINISHED"
+  | "RECVD_CH"
+  | "NEGOTIATED"
+  | "WAIT_EOED"
+  | "WAIT_FLIGHT2"
+  | "CONNECTED";
+
+/** Handshake message types by their RFC 8446 4 names. HelloRetryRequest is told from ServerHello by its random. */
+export type HandshakeName =
+  | "client_hello"
+  | "server_hello"
+  | "new_session_ticket"
+  | "end_of_early_data"
+  | "encrypted_extensions"
+  | "certificate"
+  | "certificate_request"
+  | "certificate_verify"
+  | "finished"
+  | "key_update"
+  | "message_hash";
+
+/** What a flow may wait for besides a message. */
+export type Operation =
+  | "key_share"
+  | "key_agreement"
+  | "encapsulation"
+  | "sign"
+  | "verify_signature"
+  | "verify_certificate"
+  | "select_identity"
+  | "client_hello"
+  | "authorize";
+
+/** Why a flow stopped: resume it with the message, or with what the promise gave. */
+export type Suspension =
+  | { readonly need: "message"; readonly state: StateName; readonly expecting: readonly HandshakeName[] }
+  | { readonly need: "promise"; readonly operation: Operation; readonly promise: PromiseLike<unknown> };
+
+/** A generator that yields suspensions and returns a `T`. */
+// biome-ignore lint/suspicious/noExplicitAny: what resumes a flow depends on the suspension it yielded last
+export type Flow<T> = Generator<Suspension, T, any>;
+
+/** True for anything with a `then` method. */
+export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
+
+/**
+ * The result of `value`, suspending only when it is a promise.
+ *
+ * @param operation - What is being waited for, for the observer and for time-outs.
+ */
+export function* wait<T>(operation: Operation, value: Awaitable<T>): Flow<T> {
+  if (!isPromiseLike(value)) return value;
+  return (yield { need: "promise", operation, promise: value }) as T;
+}
+
+/**
+ * Runs a flow that needs no messages. Synchronous when nothing in it is asynchronous.
+ *
+ * @returns The flow's result, or a promise of it from the first suspension on.
+ */
+export function settle<T>(flow: Flow<T>): Awaitable<T> {
+  const step = flow.next();
+  return step.done ? step.value : settleLater(flow, step.value);
+}
+
+async function settleLater<T>(flow: Flow<T>, first: Suspension): Promise<T> {
+  let suspension = first;
+  for (;;) {
+    if (suspension.need === "message") throw new Error("a flow outside a handshake asked for a message");
+    let step: IteratorResult<Suspension, T>;
+    try {
+      const value = await suspension.promise;
+      step = flow.next(value);
+    } catch (error) {
+      step = flow.throw(error);
+    }
+    if (step.done) return step.value;
+    suspension = step.value;
+  }
+}
