@@ -121,12 +121,7 @@ export interface CryptoProvider {
    * True when `signature` is valid. False for anything else, malformed keys and signatures included; never throws on
    * peer data. Keys too weak for the hash are refused by the caller, not here.
    */
-  verify(
-    key: PublicKey,
-    algorithm: SignatureAlgorithm,
-    message: Uint8Array,
-    signature: Uint8Array,
-  ): Awaitable<boolean>;
+  verify(key: PublicKey, algorithm: SignatureAlgorithm, message: Uint8Array, signature: Uint8Array): Awaitable<boolean>;
   /** True when {@link CryptoProvider.verify} knows this combination. */
   canVerify(key: KeyAlgorithm, algorithm: SignatureAlgorithm): boolean;
   /**
