@@ -1,0 +1,117 @@
+/**
+ * The key schedule of RFC 8446 7.1 as a chain of types: Early, Handshake, Main. A stage is left by the method that gives
+ * the next one and wipes itself, so secrets in the wrong order do not compile and spent ones do not linger.
+ */
+import { wipe } from "../bytes/bytes.ts";
+import type { CipherSuite, Hash } from "../crypto/provider.ts";
+import { deriveSecret, hkdfExpandLabel, hkdfExtract } from "./hkdf.ts";
+
+const NONE = new Uint8Array(0);
+
+/** Key and IV of one direction in one epoch, RFC 8446 7.3. */
+export interface TrafficKeys {
+  readonly key: Uint8Array;
+  /** 12 bytes. */
+  readonly iv: Uint8Array;
+}
+
+/** Derives key and IV from a traffic secret, RFC 8446 7.3. */
+export function trafficKeys(suite: CipherSuite, secret: Uint8Array): TrafficKeys {
+  return {
+    key: hkdfExpandLabel(suite.hash, secret, "key", NONE, suite.keyLength),
+    iv: hkdfExpandLabel(suite.hash, secret, "iv", NONE, 12),
+  };
+}
+
+/** The traffic secret after a KeyUpdate, RFC 8446 7.2. */
+export function nextTrafficSecret(hash: Hash, secret: Uint8Array): Uint8Array {
+  return hkdfExpandLabel(hash, secret, "traffic upd", NONE, hash.length);
+}
+
+/** `verify_data` of Finished, RFC 8446 4.4.4. */
+export function finishedVerifyData(hash: Hash, baseKey: Uint8Array, transcriptHash: Uint8Array): Uint8Array {
+  const finishedKey = hkdfExpandLabel(hash, baseKey, "finished", NONE, hash.length);
+  const verifyData = hash.hmac(finishedKey, transcriptHash);
+  wipe(finishedKey);
+  return verifyData;
+}
+
+/** The first stage; without a PSK its input is zeros. */
+export class EarlySecret {
+  readonly #hash: Hash;
+  readonly #secret: Uint8Array;
+
+  constructor(hash: Hash, preSharedKey: Uint8Array = new Uint8Array(hash.length)) {
+    this.#hash = hash;
+    this.#secret = hkdfExtract(hash, NONE, preSharedKey);
+  }
+
+  /** @param sharedSecret - From the key exchange; wiped. */
+  handshake(sharedSecret: Uint8Array): HandshakeSecret {
+    const salt = deriveSecret(this.#hash, this.#secret, "derived", this.#hash.digest(NONE));
+    const next = new HandshakeSecret(this.#hash, hkdfExtract(this.#hash, salt, sharedSecret));
+    wipe(this.#secret, salt, sharedSecret);
+    return next;
+  }
+}
+
+/** The second stage, from the key exchange on. */
+export class HandshakeSecret {
+  readonly #hash: Hash;
+  readonly #secret: Uint8Array;
+
+  constructor(hash: Hash, secret: Uint8Array) {
+    this.#hash = hash;
+    this.#secret = secret;
+  }
+
+  /** `client_handshake_traffic_secret` and `server_handshake_traffic_secret`; the hash is of ClientHello…ServerHello. */
+  traffic(transcriptHash: Uint8Array): { readonly client: Uint8Array; readonly server: Uint8Array } {
+    return {
+      client: deriveSecret(this.#hash, this.#secret, "c hs traffic", transcriptHash),
+      server: deriveSecret(this.#hash, this.#secret, "s hs traffic", transcriptHash),
+    };
+  }
+
+  main(): MainSecret {
+    const salt = deriveSecret(this.#hash, this.#secret, "derived", this.#hash.digest(NONE));
+    const next = new MainSecret(this.#hash, hkdfExtract(this.#hash, salt, new Uint8Array(this.#hash.length)));
+    wipe(this.#secret, salt);
+    return next;
+  }
+}
+
+/** The last stage; "master" in RFC 8446, "main" in RFC 9846. */
+export class MainSecret {
+  readonly #hash: Hash;
+  readonly #secret: Uint8Array;
+
+  constructor(hash: Hash, secret: Uint8Array) {
+    this.#hash = hash;
+    this.#secret = secret;
+  }
+
+  /** The first application traffic secrets and `exporter_secret`; the hash is of ClientHello…server Finished. */
+  traffic(transcriptHash: Uint8Array): {
+    readonly client: Uint8Array;
+    readonly server: Uint8Array;
+    readonly exporter: Uint8Array;
+  } {
+    return {
+      client: deriveSecret(this.#hash, this.#secret, "c ap traffic", transcriptHash),
+      server: deriveSecret(this.#hash, this.#secret, "s ap traffic", transcriptHash),
+      exporter: deriveSecret(this.#hash, this.#secret, "exp master", transcriptHash),
+    };
+  }
+
+  /** `resumption_secret`, which ends the schedule; the hash is of ClientHello…client Finished. */
+  resumption(transcriptHash: Uint8Array): Uint8Array {
+    const secret = deriveSecret(this.#hash, this.#secret, "res master", transcriptHash);
+    wipe(this.#secret);
+    return secret;
+  }
+
+  wipe(): void {
+    wipe(this.#secret);
+  }
+}
