@@ -81,7 +81,7 @@ export function algorithmFits(algorithm: SignatureAlgorithm, key: KeyAlgorithm):
       // RFC 8017 9.1.1: emLen >= hLen + sLen + 2, emBits being one less than the modulus.
       if (Math.ceil((key.bits - 1) / 8) < HASH_LENGTH[algorithm.hash] + algorithm.saltLength + 2) return false;
       if (key.type === "rsa") return true;
-      // RFC 4055 3.3: the key's hash must be used, its salt length is the least that may be. RFC 9846 4.4.3.1 wants
+      // RFC 4055 3.3: the key's hash must be used, its salt length is the least that may be. RFC 9846 4.3.3 wants
       // it equal, but the keys that OpenSSL makes say 20 and sign with the digest's length.
       return (key.hash === undefined || key.hash === algorithm.hash) && algorithm.saltLength >= (key.saltLength ?? 0);
     }
