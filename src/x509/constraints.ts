@@ -1,0 +1,210 @@
+/** Name constraints (RFC 5280 4.2.1.10): every form that a certificate here can carry, or a refusal. */
+import type { Certificate, GeneralNames } from "./certificate.ts";
+import { AttributeType, DistinguishedName } from "./distinguished.ts";
+import { formatAddress } from "./address.ts";
+import { isDomainName } from "./names.ts";
+
+/** RFC 8398: a mail address in an otherName, which a constraint on mail addresses concerns as well. */
+const SMTP_UTF8_MAILBOX = "1.3.6.1.5.5.7.8.9";
+
+/**
+ * Which name of `certificate` lies outside the constraints of `issuer`, as a sentence; `undefined` when none does.
+ *
+ * @param spend - Called with the number of comparisons ahead; throws when they are too many.
+ */
+export function constraintViolation(
+  issuer: Certificate,
+  certificate: Certificate,
+  spend: (comparisons: number) => void,
+): string | undefined {
+  const constraints = issuer.nameConstraints;
+  if (constraints === undefined) return undefined;
+  const { permitted, excluded } = constraints;
+  const names = certificate.subjectAltName;
+  for (const form of FORMS) {
+    const allowed = form.bases(permitted);
+    const forbidden = form.bases(excluded);
+    if (allowed.length === 0 && forbidden.length === 0) continue;
+    const present = form.names(certificate);
+    if (present.length === 0) continue;
+    spend(allowed.length + forbidden.length);
+    if (!allowed.every(form.sound) || !forbidden.every(form.sound)) return "a constraint on such names is malformed";
+    for (const name of present) {
+      spend(allowed.length + forbidden.length);
+      const violation = check(form, name, allowed, forbidden);
+      if (violation !== undefined) return violation;
+    }
+  }
+  return names === undefined ? undefined : uncheckable(names, permitted, excluded);
+}
+
+/** One form of name: where its names and subtree bases are, and when a name lies in a subtree. */
+interface Form<Name, Base> {
+  bases(names: GeneralNames): readonly Base[];
+  /** False for a base that nothing can be compared with. */
+  readonly sound: (base: Base) => boolean;
+  names(certificate: Certificate): readonly Name[];
+  /** Undefined for a name that cannot be compared, which must be refused. */
+  prepare(name: Name): Name | undefined;
+  within(name: Name, base: Base): boolean;
+  /** True when the name could stand for something in the excluded subtree. */
+  touches(name: Name, base: Base): boolean;
+  text(name: Name): string;
+}
+
+const DNS: Form<string, string> = {
+  bases: ({ dns }) => dns,
+  sound: isDomain,
+  names: ({ subjectAltName }) => subjectAltName?.dns ?? [],
+  prepare: (name) => {
+    const lower = name.toLowerCase();
+    return isDomainName(lower.startsWith("*.") ? lower.slice(2) : lower) ? lower : undefined;
+  },
+  within: inDomain,
+  // A wildcard also stands for the one host that an excluded subtree of one label more begins at.
+  touches: (name, base) =>
+    inDomain(name, base) || (name.startsWith("*.") && stripDot(base).slice(stripDot(base).indexOf(".")) === name.slice(1)),
+  text: (name) => `DNS:${name}`,
+};
+
+const ADDRESS: Form<Uint8Array, Uint8Array> = {
+  bases: ({ ip }) => ip,
+  sound: () => true,
+  names: ({ subjectAltName }) => subjectAltName?.ip ?? [],
+  prepare: (address) => address,
+  within: inRange,
+  touches: inRange,
+  text: (address) => `IP:${formatAddress(address)}`,
+};
+
+const MAIL: Form<string, string> = {
+  bases: ({ email }) => email,
+  sound: (base) => (base.includes("@") ? splitMailbox(base) !== undefined : isDomain(base)),
+  // RFC 5280 wants the subject's addresses checked where there is no subjectAltName; elsewhere they do no harm either.
+  names: ({ subject, subjectAltName }) => [
+    ...(subjectAltName?.email ?? []),
+    ...subject.values(AttributeType.emailAddress),
+  ],
+  prepare: (name) => (splitMailbox(name) === undefined ? undefined : name),
+  within: inMailDomain,
+  touches: inMailDomain,
+  text: (name) => `email:${name}`,
+};
+
+const RESOURCE: Form<string, string> = {
+  bases: ({ uri }) => uri,
+  sound: isDomain,
+  names: ({ subjectAltName }) => subjectAltName?.uri ?? [],
+  prepare: (name) => (uriHost(name) === undefined ? undefined : name),
+  within: inUriDomain,
+  touches: inUriDomain,
+  text: (name) => `URI:${name}`,
+};
+
+const DIRECTORY: Form<DistinguishedName, DistinguishedName> = {
+  bases: ({ directory }) => directory,
+  sound: () => true,
+  names: ({ subject, subjectAltName }) => [...(subject.empty ? [] : [subject]), ...(subjectAltName?.directory ?? [])],
+  prepare: (name) => name,
+  within: (name, base) => name.within(base),
+  touches: (name, base) => name.within(base),
+  text: (name) => `directory name ${name.text}`,
+};
+
+/** The forms, each closed over its own types. */
+const FORMS = [DNS, ADDRESS, MAIL, RESOURCE, DIRECTORY] as readonly Form<unknown, unknown>[];
+
+function check(
+  form: Form<unknown, unknown>,
+  name: unknown,
+  allowed: readonly unknown[],
+  forbidden: readonly unknown[],
+): string | undefined {
+  const prepared = form.prepare(name);
+  if (prepared === undefined) return `${form.text(name)} cannot be compared with the constraints`;
+  if (forbidden.some((base) => form.touches(prepared, base))) return `${form.text(name)} is excluded`;
+  if (allowed.length > 0 && !allowed.some((base) => form.within(prepared, base))) {
+    return `${form.text(name)} is not among the permitted names`;
+  }
+  return undefined;
+}
+
+/** Names of forms that are constrained but not understood must be refused (RFC 5280 4.2.1.10). */
+function uncheckable(names: GeneralNames, permitted: GeneralNames, excluded: GeneralNames): string | undefined {
+  const constrained = (has: (subtrees: GeneralNames) => boolean): boolean => has(permitted) || has(excluded);
+  const tag = names.unread.find((form) => constrained(({ unread }) => unread.includes(form)));
+  if (tag !== undefined) return `constraints on names of form [${tag}] are not supported`;
+  const other = names.other.find(
+    ({ type }) =>
+      constrained((subtrees) => subtrees.other.some((base) => base.type === type)) ||
+      (type === SMTP_UTF8_MAILBOX && constrained(({ email }) => email.length > 0)),
+  );
+  return other === undefined ? undefined : `constraints on otherName ${other.type} are not supported`;
+}
+
+/** Zero or more labels in front. A base with a leading dot, which RFC 5280 does not know here, asks for one or more. */
+function inDomain(name: string, base: string): boolean {
+  const domain = base.toLowerCase();
+  if (domain === "") return true;
+  return domain.startsWith(".") ? name.endsWith(domain) : name === domain || name.endsWith(`.${domain}`);
+}
+
+/** A host or domain, with or without a dot in front; empty stands for all. */
+function isDomain(base: string): boolean {
+  return base === "" || isDomainName(stripDot(base));
+}
+
+function stripDot(base: string): string {
+  return (base.startsWith(".") ? base.slice(1) : base).toLowerCase();
+}
+
+/** Of a host alone, or, with a leading dot, of everything below it: mail and URI constraints. */
+function inHostDomain(host: string, base: string): boolean {
+  const domain = base.toLowerCase();
+  return domain === "" || (domain.startsWith(".") ? host.endsWith(domain) : host === domain);
+}
+
+function inRange(address: Uint8Array, range: Uint8Array): boolean {
+  const { length } = address;
+  if (range.length !== 2 * length) return false;
+  for (let i = 0; i < length; i++) {
+    const mask = range[length + i] as number;
+    if (((address[i] as number) & mask) !== ((range[i] as number) & mask)) return false;
+  }
+  return true;
+}
+
+function inMailDomain(name: string, base: string): boolean {
+  const mailbox = splitMailbox(name);
+  if (mailbox === undefined) return false;
+  if (!base.includes("@")) return inHostDomain(mailbox.host, base);
+  const wanted = splitMailbox(base);
+  return wanted !== undefined && wanted.local === mailbox.local && wanted.host === mailbox.host;
+}
+
+/** RFC 5321 Mailbox with the quotes of its local part taken off, lest they hide it from an exclusion. */
+function splitMailbox(name: string): { local: string; host: string } | undefined {
+  const at = name.lastIndexOf("@");
+  const written = name.slice(0, at);
+  const host = name.slice(at + 1).toLowerCase();
+  if (at < 1 || !isDomainName(host)) return undefined;
+  const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(written)?.[1];
+  if (quoted !== undefined) return { local: quoted.replace(/\\(.)/g, "$1"), host };
+  return /[\s"(),:;<>@[\\\]]/.test(written) ? undefined : { local: written, host };
+}
+
+function inUriDomain(uri: string, base: string): boolean {
+  const host = uriHost(uri);
+  return host !== undefined && inHostDomain(host, base);
+}
+
+/** The host of a URI with an authority, when it is a domain name. */
+function uriHost(uri: string): string | undefined {
+  const authority = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(uri)?.[1];
+  if (authority === undefined) return undefined;
+  const host = authority
+    .slice(authority.lastIndexOf("@") + 1)
+    .replace(/:[0-9]*$/, "")
+    .toLowerCase();
+  return isDomainName(host) ? host : undefined;
+}

@@ -1,0 +1,94 @@
+/** Whom to believe: an immutable set of certificates, found by name. */
+import { equal } from "../bytes/bytes.ts";
+import { Tag } from "../bytes/der.ts";
+import { readPem } from "../bytes/pem.ts";
+import { fault, TlsError } from "../errors.ts";
+import type { Certificate } from "./certificate.ts";
+import type { DistinguishedName } from "./distinguished.ts";
+import { parseCertificate } from "./parse.ts";
+
+/** One or more certificates: PEM text, its bytes, the DER of one, or one parsed. */
+export type TrustSource = string | Uint8Array | Certificate;
+
+/** Trust anchors. Replace the store to change what is trusted. */
+export class TrustStore {
+  /** In the order given, none twice. */
+  readonly anchors: readonly Certificate[];
+  /** Tells stores apart that follow each other; what was decided under another generation is to be decided again. */
+  readonly generation: number;
+  readonly #bySubject = new Map<string, Certificate[]>();
+
+  constructor(anchors: readonly Certificate[], generation: number) {
+    const distinct: Certificate[] = [];
+    for (const anchor of anchors) {
+      const key = anchor.subject.key;
+      const namesakes = this.#bySubject.get(key) ?? [];
+      if (namesakes.some((other) => equal(other.der, anchor.der))) continue;
+      namesakes.push(anchor);
+      this.#bySubject.set(key, namesakes);
+      distinct.push(anchor);
+    }
+    this.anchors = distinct;
+    this.generation = generation;
+  }
+
+  /** Subjects of the anchors, DER, for `certificate_authorities` (RFC 8446 4.2.4). */
+  get subjects(): Uint8Array[] {
+    return this.anchors.map(({ subject }) => subject.der);
+  }
+
+  /** Anchors with this subject. */
+  named(subject: DistinguishedName): readonly Certificate[] {
+    return this.#bySubject.get(subject.key) ?? [];
+  }
+
+  /** The anchor that is this very certificate. */
+  find(certificate: Certificate): Certificate | undefined {
+    return this.named(certificate.subject).find((anchor) => equal(anchor.der, certificate.der));
+  }
+}
+
+/**
+ * A trust store.
+ *
+ * @param sources - PEM texts with any number of CERTIFICATE blocks, DER, or parsed certificates. Any certificate may
+ * be an anchor, self-signed or not.
+ * @param generation - See {@link TrustStore.generation}.
+ * @throws TlsError `ERR_TLS_PEM` when a source holds no certificate or cannot be read, `CERT_PARSE_ERROR` when a
+ * certificate is malformed.
+ *
+ * @example
+ * ```ts
+ * const trust = trustStore([authority.certificatePem]);
+ * console.log(trust.anchors.length); // 1
+ * ```
+ */
+export function trustStore(sources: TrustSource | readonly TrustSource[], generation = 0): TrustStore {
+  const list = isList(sources) ? sources : [sources];
+  return new TrustStore(list.flatMap(readSource), generation);
+}
+
+function isList(sources: TrustSource | readonly TrustSource[]): sources is readonly TrustSource[] {
+  return Array.isArray(sources);
+}
+
+function readSource(source: TrustSource): Certificate[] {
+  if (typeof source !== "string" && !(source instanceof Uint8Array)) return [source];
+  if (typeof source !== "string" && source[0] === Tag.sequence) return [parseCertificate(source)];
+  const blocks = readPem(source);
+  const certificates = blocks.filter(({ label }) => label === "CERTIFICATE" || label === "X509 CERTIFICATE");
+  if (blocks.some(({ label }) => label === "TRUSTED CERTIFICATE")) {
+    throw fault("ERR_TLS_PEM", "TRUSTED CERTIFICATE blocks, with OpenSSL's own trust settings, are not supported");
+  }
+  if (certificates.length === 0) throw fault("ERR_TLS_PEM", "no CERTIFICATE block among the trusted certificates");
+  return certificates.map(({ der }, index) => {
+    try {
+      return parseCertificate(der);
+    } catch (cause) {
+      if (!(cause instanceof TlsError)) throw cause;
+      throw fault("CERT_PARSE_ERROR", `trusted certificate ${index + 1} of ${certificates.length}: ${cause.detail}`, {
+        cause,
+      });
+    }
+  });
+}
