@@ -52,7 +52,8 @@ function parseGroups(text: string, last: boolean): number[] | undefined {
   for (const [index, group] of groups.entries()) {
     const ipv4 = last && index === groups.length - 1 ? parseIpv4(group) : undefined;
     if (ipv4 !== undefined) bytes.push(...ipv4);
-    else if (/^[0-9a-fA-F]{1,4}$/.test(group)) bytes.push(Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255);
+    else if (/^[0-9a-fA-F]{1,4}$/.test(group))
+      bytes.push(Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255);
     else return undefined;
   }
   return bytes;

@@ -1,7 +1,8 @@
 /** Name constraints (RFC 5280 4.2.1.10): every form that a certificate here can carry, or a refusal. */
-import type { Certificate, GeneralNames } from "./certificate.ts";
-import { AttributeType, DistinguishedName } from "./distinguished.ts";
+
 import { formatAddress } from "./address.ts";
+import type { Certificate, GeneralNames } from "./certificate.ts";
+import { AttributeType, type DistinguishedName } from "./distinguished.ts";
 import { isDomainName } from "./names.ts";
 
 /** RFC 8398: a mail address in an otherName, which a constraint on mail addresses concerns as well. */
@@ -63,7 +64,8 @@ const DNS: Form<string, string> = {
   within: inDomain,
   // A wildcard also stands for the one host that an excluded subtree of one label more begins at.
   touches: (name, base) =>
-    inDomain(name, base) || (name.startsWith("*.") && stripDot(base).slice(stripDot(base).indexOf(".")) === name.slice(1)),
+    inDomain(name, base) ||
+    (name.startsWith("*.") && stripDot(base).slice(stripDot(base).indexOf(".")) === name.slice(1)),
   text: (name) => `DNS:${name}`,
 };
 

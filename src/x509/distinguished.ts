@@ -1,5 +1,5 @@
 /** Distinguished names: read strictly at once, decoded only when somebody asks (RFC 5280 4.1.2.4, 7.1; RFC 4514). */
-import { equal, latin1 } from "../bytes/bytes.ts";
+import { equal, latin1, utf8 } from "../bytes/bytes.ts";
 import { DerReader, Tag } from "../bytes/der.ts";
 import { toHex } from "../bytes/hex.ts";
 import { fault } from "../errors.ts";
@@ -186,10 +186,10 @@ function rdnText(rdn: readonly NameAttribute[]): string {
   return rdn.map(({ type, value }) => `${SHORT_NAMES[type] ?? type}=${escapeValue(value)}`).join("+");
 }
 
-/** RFC 4514 2.4. Control characters as well, so that a name cannot forge a log line. */
+/** RFC 4514 2.4. Control and direction characters as well, so that a name cannot forge a log line. */
 function escapeValue(value: string): string {
   return value
     .replace(/[\\"+,;<>]/g, "\\$&")
     .replace(/^[ #]| $/g, "\\$&")
-    .replace(/[\0-\x1f\x7f]/g, (character) => `\\${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+    .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => toHex(utf8(character)).replace(/../g, "\\$&"));
 }

@@ -237,7 +237,8 @@ class Names implements GeneralNames {
 /** IA5String contents. NUL and other control characters have no place in a name and have fooled C programs. */
 function ascii(content: DerReader): string {
   const bytes = content.rest();
-  for (const byte of bytes) if (byte < 0x20 || byte > 0x7e) throw malformed("a name holds a byte that is not ASCII text");
+  for (const byte of bytes)
+    if (byte < 0x20 || byte > 0x7e) throw malformed("a name holds a byte that is not ASCII text");
   return latin1(bytes);
 }
 

@@ -1,5 +1,9 @@
 /** Who the peer is: what a verified certificate says, as one typed value. */
+import { toHex } from "../bytes/hex.ts";
+import type { CryptoProvider } from "../crypto/provider.ts";
+import { formatAddress } from "./address.ts";
 import type { Certificate } from "./certificate.ts";
+import { AttributeType } from "./distinguished.ts";
 
 /** The peer's names by kind, as text. */
 export interface PeerNames {
@@ -45,4 +49,55 @@ export interface PeerIdentity {
   readonly path: readonly Certificate[];
   /** The certificate of the trust store that the path ends in. */
   readonly anchor: Certificate | undefined;
+}
+
+/** Names of at most this many octets are SPIFFE IDs (SPIFFE-ID 2.3). */
+const MAX_SPIFFE_ID = 2048;
+const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._-]+)*$/;
+
+/**
+ * The identity in a certificate.
+ *
+ * @param path - From the peer's certificate to the anchor; the certificate alone when nothing was verified.
+ * @param provider - For the fingerprint.
+ */
+export function peerIdentity(
+  path: readonly [Certificate, ...Certificate[]],
+  role: "client" | "server",
+  verified: boolean,
+  provider: CryptoProvider,
+): PeerIdentity {
+  const [certificate, ...issuers] = path;
+  const { subject, subjectAltName } = certificate;
+  const uri = subjectAltName?.uri ?? [];
+  return {
+    role,
+    verified,
+    subject: subject.text,
+    commonName: subject.values(AttributeType.commonName)[0],
+    organizations: subject.values(AttributeType.organization),
+    organizationalUnits: subject.values(AttributeType.organizationalUnit),
+    names: {
+      dns: subjectAltName?.dns ?? [],
+      ip: subjectAltName?.ip.map(formatAddress) ?? [],
+      email: subjectAltName?.email ?? [],
+      uri,
+      directory: subjectAltName?.directory.map(({ text }) => text) ?? [],
+    },
+    spiffeId: uri.length === 1 && isSpiffeId(uri[0] as string) ? uri[0] : undefined,
+    issuer: certificate.issuer.text,
+    issuerChain: issuers.map(({ subject: { text } }) => text),
+    serialNumber: toHex(certificate.serialNumber),
+    fingerprint256: toHex(provider.hashes.sha256.digest(certificate.der)),
+    notBefore: certificate.notBefore,
+    notAfter: certificate.notAfter,
+    certificate,
+    path,
+    anchor: verified ? path[path.length - 1] : undefined,
+  };
+}
+
+/** SPIFFE-ID 2: no empty, `.` or `..` segment. */
+function isSpiffeId(uri: string): boolean {
+  return uri.length <= MAX_SPIFFE_ID && SPIFFE_ID.test(uri) && !/\/\.{1,2}(?:\/|$)/.test(uri.slice("spiffe://".length));
 }

@@ -33,12 +33,23 @@ const MAX_NAME = 253;
  * ```
  */
 export function referenceName(name: string): ReferenceName {
+  const reference = readReference(name);
+  if (reference === undefined) throw fault("ERR_TLS_OPTION", `"${name}" is neither a host name nor an IP address`);
+  return reference;
+}
+
+/** True when the certificate is for `host`; false also when that is no host name at all. */
+export function matchesHost(certificate: Certificate, host: string): boolean {
+  const reference = readReference(host);
+  return reference !== undefined && matchName(certificate, reference).matched;
+}
+
+function readReference(name: string): ReferenceName | undefined {
   const address = parseAddress(name);
   if (address !== undefined) return { kind: "ip", text: formatAddress(address), address };
   const ascii = toAscii(name).toLowerCase();
   const text = ascii.endsWith(".") ? ascii.slice(0, -1) : ascii;
-  if (!isDomainName(text)) throw fault("ERR_TLS_OPTION", `"${name}" is neither a host name nor an IP address`);
-  return { kind: "dns", text };
+  return isDomainName(text) ? { kind: "dns", text } : undefined;
 }
 
 /** Compares the names of a certificate with the one wanted (RFC 9525 6.3, 6.4). */

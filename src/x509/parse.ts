@@ -1,8 +1,8 @@
 /** X.509 certificates from DER, strictly and in one pass (RFC 5280 4.1). */
 import { equal } from "../bytes/bytes.ts";
 import { contextConstructed, contextPrimitive, DerReader } from "../bytes/der.ts";
-import { fault, TlsError } from "../errors.ts";
 import { keyAlgorithm } from "../crypto/keys.ts";
+import { fault, TlsError } from "../errors.ts";
 import type { Certificate } from "./certificate.ts";
 import { DistinguishedName } from "./distinguished.ts";
 import { isUnderstood, readExtensions, readExtensionValues } from "./extensions.ts";

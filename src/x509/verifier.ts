@@ -1,7 +1,14 @@
 /** What the handshake asks: is this chain to be trusted, and who is it? */
 import type { CryptoProvider } from "../crypto/provider.ts";
+import { fault } from "../errors.ts";
 import type { Flow } from "../flow.ts";
-import type { PeerIdentity } from "./identity.ts";
+import type { Certificate } from "./certificate.ts";
+import { rejection } from "./explain.ts";
+import { type PeerIdentity, peerIdentity } from "./identity.ts";
+import { matchName, type ReferenceName, referenceName } from "./names.ts";
+import { parseCertificate } from "./parse.ts";
+import { findPath } from "./path.ts";
+import type { TrustStore } from "./trust.ts";
 
 /** A certificate chain as the peer sent it, and what it is wanted for. */
 export interface VerifyRequest {
@@ -22,4 +29,83 @@ export interface CertificateVerifier {
    * @throws TlsError with a `rejection` when the chain is not to be trusted.
    */
   verify(request: VerifyRequest): Flow<PeerIdentity>;
+}
+
+/** Whom to trust and how strictly. */
+export interface TrustVerifierOptions {
+  readonly trust: TrustStore;
+  /** Intermediates allowed between the peer's certificate and the anchor; 10 by default. */
+  readonly maxDepth?: number | undefined;
+  /** Certificates that a peer may send; 32 by default. */
+  readonly maxCertificates?: number | undefined;
+  /** Signatures checked for one chain, over all paths tried; 64 by default. */
+  readonly maxSignatureChecks?: number | undefined;
+  /** Bits of the smallest RSA modulus accepted; 2048 by default. */
+  readonly minRsaBits?: number | undefined;
+}
+
+/** See {@link WorkLimits.steps}: 2,000 candidates, or 100,000 comparisons with name constraints. */
+const MAX_STEPS = 100_000;
+
+/**
+ * Verifies chains against trust anchors: path building over unordered and superfluous certificates, then RFC 5280 6.1
+ * and the name (RFC 9525).
+ *
+ * @throws TlsError `ERR_TLS_OPTION` from `verify` when the name wanted is neither a host name nor an address.
+ *
+ * @example
+ * ```ts
+ * const verifier = trustVerifier({ trust: trustStore(authority.certificatePem) });
+ * const identity = await settle(
+ *   verifier.verify({ certificates, role: "server", name: "localhost", time: Date.now(), provider }),
+ * );
+ * console.log(identity.subject);
+ * ```
+ */
+export function trustVerifier(options: TrustVerifierOptions): CertificateVerifier {
+  const { trust } = options;
+  const maxCertificates = options.maxCertificates ?? 32;
+  const policy = { maxDepth: options.maxDepth ?? 10, minRsaBits: options.minRsaBits ?? 2048 };
+  const limits = { signatureChecks: options.maxSignatureChecks ?? 64, steps: MAX_STEPS };
+  return {
+    *verify({ certificates, role, name, time, provider }) {
+      const wanted = name === undefined ? undefined : referenceName(name);
+      if (certificates.length > maxCertificates) {
+        throw fault("CERT_CHAIN_TOO_LONG", `${certificates.length} certificates, at most ${maxCertificates} are read`);
+      }
+      const [certificate, ...intermediates] = parseChain(certificates);
+      const path = yield* findPath({ certificate, intermediates, trust, role, time, policy, limits, provider });
+      if (wanted !== undefined) checkName(path, wanted);
+      return peerIdentity(path, role, true, provider);
+    },
+  };
+}
+
+/**
+ * Accepts any certificate that can be read. What it answers says `verified: false`: for peers whose identity nobody
+ * relies on, and for those who ask to be insecure.
+ */
+export function acceptAnyVerifier(): CertificateVerifier {
+  return {
+    // biome-ignore lint/correctness/useYield: a flow that never has to wait
+    *verify({ certificates, role, provider }) {
+      const [certificate] = parseChain(certificates);
+      return peerIdentity([certificate], role, false, provider);
+    },
+  };
+}
+
+function parseChain(certificates: readonly Uint8Array[]): [Certificate, ...Certificate[]] {
+  const [first, ...others] = certificates;
+  if (first === undefined) throw fault("CERT_REJECTED", "no certificate at all");
+  return [parseCertificate(first), ...others.map(parseCertificate)];
+}
+
+function checkName(path: readonly [Certificate, ...Certificate[]], wanted: ReferenceName): void {
+  const [certificate] = path;
+  const { matched, offered } = matchName(certificate, wanted);
+  if (matched) return;
+  const names = offered.length === 0 ? "no DNS name and no address in subjectAltName" : offered.slice(0, 32).join(", ");
+  const reason = `wanted ${wanted.kind === "ip" ? "IP" : "DNS"}:${wanted.text}, offered ${names}`;
+  throw rejection([{ path, certificate, code: "ERR_TLS_CERT_ALTNAME_INVALID", reason, rank: 0 }]);
 }

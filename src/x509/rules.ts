@@ -1,0 +1,201 @@
+/** What one certificate must satisfy in its place in a path (RFC 5280 6.1.3, 6.1.4, RFC 8446 4.4.2), as a table. */
+import type { KeyAlgorithm } from "../crypto/provider.ts";
+import type { CauseCode } from "../errors.ts";
+import { type Certificate, KeyPurpose, KeyUsage } from "./certificate.ts";
+import { constraintViolation } from "./constraints.ts";
+
+/** How strict to be, and about what. */
+export interface PathPolicy {
+  /** Intermediates between the end entity and the anchor. */
+  readonly maxDepth: number;
+  /** Bits of an RSA modulus below which a key is refused. */
+  readonly minRsaBits: number;
+}
+
+/** What the rules look at besides the certificate. */
+export interface RuleContext {
+  readonly role: "server" | "client";
+  /** ms since the epoch. */
+  readonly time: number;
+  readonly policy: PathPolicy;
+  /** Pays for work that the peer can make arbitrarily large; throws when the budget is used up. */
+  spend(work: number): void;
+}
+
+/** A rule that was broken, and by which certificate. */
+export interface Violation {
+  readonly certificate: Certificate;
+  readonly code: CauseCode;
+  /** With the values involved. */
+  readonly reason: string;
+}
+
+/** A certificate in its place: what stands below it, end entity first. */
+export interface Place {
+  readonly certificate: Certificate;
+  readonly below: readonly Certificate[];
+  readonly isAnchor: boolean;
+}
+
+/** The code and the reason, or `undefined` when the rule is kept. */
+type Rule = (place: Place, context: RuleContext) => readonly [CauseCode, string] | undefined;
+
+/** The first rule that the certificate breaks in its place. */
+export function brokenRule(place: Place, context: RuleContext): Violation | undefined {
+  for (const rule of place.below.length === 0 ? END_ENTITY_RULES : ISSUER_RULES) {
+    const broken = rule(place, context);
+    if (broken !== undefined) return { certificate: place.certificate, code: broken[0], reason: broken[1] };
+  }
+  return undefined;
+}
+
+/** RFC 5280 4.2 */
+const criticalExtensions: Rule = ({ certificate: { unhandledCritical } }) =>
+  unhandledCritical.length === 0
+    ? undefined
+    : ["CERT_UNHANDLED_CRITICAL_EXTENSION", `critical extension ${unhandledCritical.join(", ")} is not understood`];
+
+/** RFC 5280 4.1.2.5: both ends belong to the period, which has whole seconds. Anchors expire too. */
+const validity: Rule = ({ certificate: { notBefore, notAfter } }, { time }) => {
+  if (time < notBefore) {
+    return [
+      "CERT_NOT_YET_VALID",
+      `valid from ${isoTime(notBefore)}, ${duration(notBefore - time)} after ${isoTime(time)}`,
+    ];
+  }
+  if (time >= notAfter + 1000) {
+    return [
+      "CERT_HAS_EXPIRED",
+      `expired at ${isoTime(notAfter)}, ${duration(time - notAfter)} before ${isoTime(time)}`,
+    ];
+  }
+  return undefined;
+};
+
+/** RFC 5280 4.2.1.12. In an issuer it bounds the purposes of everything below, as all implementations have it. */
+const purpose: Rule = ({ certificate: { extendedKeyUsage } }, { role }) => {
+  const wanted = role === "server" ? "serverAuth" : "clientAuth";
+  if (extendedKeyUsage === undefined) return undefined;
+  if (extendedKeyUsage.includes(KeyPurpose[wanted]) || extendedKeyUsage.includes(KeyPurpose.any)) return undefined;
+  return ["INVALID_PURPOSE", `extKeyUsage has ${extendedKeyUsage.map(purposeName).join(", ")} but not ${wanted}`];
+};
+
+/** RFC 8446 4.4.2.2, 4.4.2.3 */
+const signsHandshakes: Rule = ({ certificate: { keyUsage } }) =>
+  keyUsage === undefined || (keyUsage & KeyUsage.digitalSignature) !== 0
+    ? undefined
+    : ["INVALID_PURPOSE", `keyUsage has ${usageNames(keyUsage)} but not digitalSignature`];
+
+/** RFC 5280 6.1.4 (k): only an anchor may be from before basicConstraints. */
+const isAuthority: Rule = ({ certificate: { version, basicConstraints }, isAnchor }) => {
+  if (basicConstraints === undefined) {
+    return isAnchor && version < 3 ? undefined : ["INVALID_CA", "it issues certificates without basicConstraints"];
+  }
+  return basicConstraints.ca ? undefined : ["INVALID_CA", "it issues certificates but basicConstraints has CA:FALSE"];
+};
+
+/** RFC 5280 6.1.4 (n) */
+const signsCertificates: Rule = ({ certificate: { keyUsage } }) =>
+  keyUsage === undefined || (keyUsage & KeyUsage.keyCertSign) !== 0
+    ? undefined
+    : ["INVALID_CA", `it issues certificates but keyUsage has ${usageNames(keyUsage)} and not keyCertSign`];
+
+/** RFC 5280 6.1.4 (l), (m): intermediates below, the self-issued not counted. */
+const pathLength: Rule = ({ certificate: { basicConstraints }, below }) => {
+  const allowed = basicConstraints?.pathLength;
+  if (allowed === undefined) return undefined;
+  const count = below.slice(1).filter((certificate) => !isSelfIssued(certificate)).length;
+  if (count <= allowed) return undefined;
+  return ["PATH_LENGTH_EXCEEDED", `its path length allows ${allowed} intermediates below it, there are ${count}`];
+};
+
+const depth: Rule = ({ below, isAnchor }, { policy: { maxDepth } }) => {
+  const intermediates = below.length - (isAnchor ? 1 : 0);
+  if (intermediates <= maxDepth) return undefined;
+  return ["CERT_CHAIN_TOO_LONG", `more than ${maxDepth} intermediates`];
+};
+
+/** RFC 5280 6.1.3 (b), (c): on all names below, those of self-issued intermediates excepted. */
+const nameConstraints: Rule = ({ certificate, below }, { spend }) => {
+  if (certificate.nameConstraints === undefined) return undefined;
+  for (const [index, subject] of below.entries()) {
+    if (index > 0 && isSelfIssued(subject)) continue;
+    const violation = constraintViolation(certificate, subject, spend);
+    if (violation !== undefined) return ["CERT_NAME_CONSTRAINT_VIOLATION", `its name constraints: ${violation}`];
+  }
+  return undefined;
+};
+
+const key: Rule = ({ certificate: { publicKey }, below }, { policy: { minRsaBits } }) => {
+  const { algorithm } = publicKey;
+  if (algorithm.type === "unknown") {
+    return ["CERT_UNSUPPORTED_ALGORITHM", `its key is of the kind ${algorithm.oid}, which is not supported`];
+  }
+  if ((algorithm.type !== "rsa" && algorithm.type !== "rsa-pss") || algorithm.bits >= minRsaBits) return undefined;
+  const code = below.length === 0 ? "EE_KEY_TOO_SMALL" : "CA_KEY_TOO_SMALL";
+  return [code, `its key is ${keyText(algorithm)}, the least accepted is ${minRsaBits} bits`];
+};
+
+const END_ENTITY_RULES: readonly Rule[] = [criticalExtensions, validity, purpose, signsHandshakes, key];
+
+/** Cheap ones first; the depth before all, since it ends the search. */
+const ISSUER_RULES: readonly Rule[] = [
+  depth,
+  isAuthority,
+  signsCertificates,
+  pathLength,
+  criticalExtensions,
+  validity,
+  purpose,
+  key,
+  nameConstraints,
+];
+
+/** RFC 5280 6.1: the same name on both sides, whatever the key. */
+export function isSelfIssued(certificate: Certificate): boolean {
+  return certificate.subject.equals(certificate.issuer);
+}
+
+/** For people: `P-256`, `RSA 1024`. */
+export function keyText(algorithm: KeyAlgorithm): string {
+  switch (algorithm.type) {
+    case "ec":
+      return algorithm.curve;
+    case "ed25519":
+      return "Ed25519";
+    case "rsa":
+      return `RSA ${algorithm.bits}`;
+    case "rsa-pss":
+      return `RSA-PSS ${algorithm.bits}`;
+    case "unknown":
+      return algorithm.oid;
+  }
+}
+
+function purposeName(oid: string): string {
+  const known = (Object.keys(KeyPurpose) as (keyof typeof KeyPurpose)[]).find((name) => KeyPurpose[name] === oid);
+  return known ?? oid;
+}
+
+function usageNames(usage: number): string {
+  const names = (Object.keys(KeyUsage) as (keyof typeof KeyUsage)[]).filter((name) => (usage & KeyUsage[name]) !== 0);
+  return names.length === 0 ? "nothing" : names.join(", ");
+}
+
+function isoTime(time: number): string {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? String(time) : date.toISOString().replace(".000Z", "Z");
+}
+
+const UNITS = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+] as const;
+
+/** The largest whole unit: `3 days`. */
+function duration(ms: number): string {
+  const [unit, length] = UNITS.find(([, size]) => ms >= size) ?? (["second", 1000] as const);
+  const count = Math.floor(ms / length);
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}
