@@ -88,11 +88,20 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
 export function acceptAnyVerifier(): CertificateVerifier {
   return {
     // biome-ignore lint/correctness/useYield: a flow that never has to wait
-    *verify({ certificates, role, provider }) {
-      const [certificate] = parseChain(certificates);
-      return peerIdentity([certificate], role, false, provider);
+    *verify(request) {
+      return unverifiedIdentity(request);
     },
   };
+}
+
+/**
+ * What a chain claims to be, with `verified: false`.
+ *
+ * @throws TlsError `CERT_PARSE_ERROR` when the certificates cannot be read.
+ */
+export function unverifiedIdentity(request: Pick<VerifyRequest, "certificates" | "role" | "provider">): PeerIdentity {
+  const [certificate] = parseChain(request.certificates);
+  return peerIdentity([certificate], request.role, false, request.provider);
 }
 
 function parseChain(certificates: readonly Uint8Array[]): [Certificate, ...Certificate[]] {
