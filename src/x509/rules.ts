@@ -116,11 +116,11 @@ const depth: Rule = ({ below, isAnchor }, { policy: { maxDepth } }) => {
 };
 
 /** RFC 5280 6.1.3 (b), (c): on all names below, those of self-issued intermediates excepted. */
-const nameConstraints: Rule = ({ certificate, below }, { spend }) => {
+const nameConstraints: Rule = ({ certificate, below }, context) => {
   if (certificate.nameConstraints === undefined) return undefined;
   for (const [index, subject] of below.entries()) {
     if (index > 0 && isSelfIssued(subject)) continue;
-    const violation = constraintViolation(certificate, subject, spend);
+    const violation = constraintViolation(certificate, subject, (work) => context.spend(work));
     if (violation !== undefined) return ["CERT_NAME_CONSTRAINT_VIOLATION", `its name constraints: ${violation}`];
   }
   return undefined;
