@@ -6,7 +6,7 @@
 /** A value, or the promise of one. */
 export type Awaitable<T> = T | PromiseLike<T>;
 
-/** The states of RFC 8446 Appendix A. `RECVD_CH` is the server after the first ClientHello was answered by a retry. */
+/** The states of RFC 8446 Appendix A. */
 export type StateName =
   | "START"
   | "WAIT_SH"
@@ -21,10 +21,11 @@ export type StateName =
   | "WAIT_FLIGHT2"
   | "CONNECTED";
 
-/** Handshake message types by their RFC 8446 4 names. HelloRetryRequest is told from ServerHello by its random. */
+/** Handshake messages by their RFC 8446 4 names; a ServerHello with the retry random (4.1.3) goes by its own. */
 export type HandshakeName =
   | "client_hello"
   | "server_hello"
+  | "hello_retry_request"
   | "new_session_ticket"
   | "end_of_early_data"
   | "encrypted_extensions"

@@ -22,7 +22,13 @@ export interface Field {
  *
  * @throws TlsError `ERR_TLS_DECODE_ERROR` where the plain decoder would.
  */
-export function annotate(schema: Schema<unknown>, bytes: Uint8Array, name: string, offset = 0, end = bytes.length): Field {
+export function annotate(
+  schema: Schema<unknown>,
+  bytes: Uint8Array,
+  name: string,
+  offset = 0,
+  end = bytes.length,
+): Field {
   const reader = new Reader(bytes, offset, end);
   const field = visit(schema.shape, reader, name);
   reader.finish(name);

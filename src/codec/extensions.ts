@@ -11,7 +11,18 @@ import {
   type Registry,
   SignatureScheme,
 } from "./registry.ts";
-import { assertBounds, boundedLength, empty, list, opaque, rest, type Schema, struct, uint, type ValueOf } from "./schema.ts";
+import {
+  assertBounds,
+  boundedLength,
+  empty,
+  list,
+  opaque,
+  rest,
+  type Schema,
+  struct,
+  uint,
+  type ValueOf,
+} from "./schema.ts";
 
 /** The messages that carry extensions, as RFC 8446 4.2 abbreviates them. */
 export type ExtensionContext = "CH" | "SH" | "HRR" | "EE" | "CT" | "CR" | "NST";
@@ -70,7 +81,10 @@ function row<F extends Readonly<Partial<Record<ExtensionContext, unknown>>>>(
   return { code, in: forms };
 }
 
-function legacy<T>(code: number, form: Schema<T>): { readonly code: number; readonly in: { readonly CH: Schema<T> }; readonly legacy: true } {
+function legacy<T>(
+  code: number,
+  form: Schema<T>,
+): { readonly code: number; readonly in: { readonly CH: Schema<T> }; readonly legacy: true } {
   return { code, in: { CH: form }, legacy: true };
 }
 
@@ -172,7 +186,9 @@ export function extensions<M extends ExtensionContext>(context: M, min = 0): Sch
       min,
       max,
       form,
-      codes: [...BY_CODE].filter(([, name]) => (EXTENSIONS[name] as Row).in[context] !== undefined).map(([code]) => code),
+      codes: [...BY_CODE]
+        .filter(([, name]) => (EXTENSIONS[name] as Row).in[context] !== undefined)
+        .map(([code]) => code),
       registry: ExtensionType,
     },
     read: (reader) => {
@@ -209,7 +225,8 @@ function readExtension<M extends ExtensionContext>(
   const start = inner.position;
   const data = inner.take(length);
   const name = BY_CODE.get(code);
-  if (seen.has(code)) throw fault("ERR_TLS_ILLEGAL_PARAMETER", `extension ${name ?? code} appears twice (RFC 8446 4.2)`);
+  if (seen.has(code))
+    throw fault("ERR_TLS_ILLEGAL_PARAMETER", `extension ${name ?? code} appears twice (RFC 8446 4.2)`);
   // RFC 8446 4.2.11
   if (context === "CH" && seen.has(EXTENSIONS.pre_shared_key.code)) {
     throw fault("ERR_TLS_ILLEGAL_PARAMETER", "pre_shared_key is not the last extension");

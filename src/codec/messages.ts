@@ -14,7 +14,19 @@ import {
   ProtocolVersion,
   SignatureScheme,
 } from "./registry.ts";
-import { decode, empty, fixed, list, opaque, optional, rest, type Schema, struct, uint, type ValueOf } from "./schema.ts";
+import {
+  decode,
+  empty,
+  fixed,
+  list,
+  opaque,
+  optional,
+  rest,
+  type Schema,
+  struct,
+  uint,
+  type ValueOf,
+} from "./schema.ts";
 
 const legacyVersion = uint(2, ProtocolVersion);
 const cipherSuite = uint(2, CipherSuiteId);
@@ -126,10 +138,11 @@ export const Record = /* @__PURE__ */ struct("TLSPlaintext", {
   fragment: opaque(0, 0xffff),
 });
 
-/** The body of each handshake message by type. ServerHello's row does not cover HelloRetryRequest. */
+/** The body of each handshake message. */
 export const BODIES = {
   client_hello: ClientHello,
   server_hello: ServerHello,
+  hello_retry_request: HelloRetryRequest,
   new_session_ticket: NewSessionTicket,
   end_of_early_data: empty,
   encrypted_extensions: EncryptedExtensions,
@@ -163,9 +176,16 @@ export interface HandshakeMessage {
 /** Bytes of type and length before each handshake message. */
 export const HANDSHAKE_HEADER_LENGTH = 4;
 
-/** True for a ServerHello message that is in truth a HelloRetryRequest (RFC 8446 4.1.3). */
-export function isHelloRetryRequest(message: HandshakeMessage): boolean {
-  return message.type === "server_hello" && message.body.length >= 34 && equal(message.body.subarray(2, 34), retryRandom());
+/**
+ * The name of a message: its type's, except that the random makes a ServerHello a HelloRetryRequest (RFC 8446 4.1.3).
+ * `undefined` for types that do not exist on the wire, the internal message_hash among them (4.4.1).
+ */
+export function messageName(type: number, body: Uint8Array): HandshakeName | undefined {
+  const name = HandshakeType.name(type);
+  if (name === "message_hash" || name === "hello_retry_request") return undefined;
+  return name === "server_hello" && body.length >= 34 && equal(body.subarray(2, 34), retryRandom())
+    ? "hello_retry_request"
+    : name;
 }
 
 /** Decodes a message's body with the schema given; trailing bytes are a decode_error. */
@@ -176,7 +196,7 @@ export function decodeBody<T>(schema: Schema<T>, message: HandshakeMessage): T {
 /** A whole handshake message: type, 24-bit length, body. */
 export function encodeMessage<T>(type: HandshakeName, schema: Schema<T>, value: T): Uint8Array {
   const writer = new Writer(512);
-  writer.uint(1, HandshakeType.codes[type]);
+  writer.uint(1, HandshakeType.codes[type === "hello_retry_request" ? "server_hello" : type]);
   writer.block(3, () => schema.write(writer, value));
   return writer.result();
 }

@@ -27,6 +27,8 @@ export const ContentType = /* @__PURE__ */ registry({
 export const HandshakeType = /* @__PURE__ */ registry<HandshakeName>({
   client_hello: 1,
   server_hello: 2,
+  // Reserved and never on the wire: a HelloRetryRequest travels as server_hello (RFC 8446 4.1.4).
+  hello_retry_request: 6,
   new_session_ticket: 4,
   end_of_early_data: 5,
   encrypted_extensions: 8,

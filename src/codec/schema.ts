@@ -11,7 +11,13 @@ import type { Registry } from "./registry.ts";
 export type Shape =
   | { readonly kind: "uint"; readonly width: number; readonly registry?: Registry<string> | undefined }
   | { readonly kind: "fixed"; readonly length: number }
-  | { readonly kind: "opaque"; readonly width: number; readonly min: number; readonly max: number; readonly text: boolean }
+  | {
+      readonly kind: "opaque";
+      readonly width: number;
+      readonly min: number;
+      readonly max: number;
+      readonly text: boolean;
+    }
   | { readonly kind: "rest" }
   | { readonly kind: "empty" }
   | {

@@ -1,8 +1,11 @@
 /** Cutting the byte stream into records and records into handshake messages, whatever the cuts (RFC 8446 5.1). */
-import { concat, latin1 } from "../bytes/bytes.ts";
-import { HANDSHAKE_HEADER_LENGTH, type HandshakeMessage } from "../codec/messages.ts";
-import { ContentType, HandshakeType } from "../codec/registry.ts";
+import { latin1 } from "../bytes/bytes.ts";
+import { HANDSHAKE_HEADER_LENGTH, type HandshakeMessage, messageName } from "../codec/messages.ts";
+import { ContentType } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
+import type { HandshakeName } from "../flow.ts";
+
+const NOTHING = new Uint8Array(0);
 
 /** Bytes of type, version and length before each record's fragment. */
 export const RECORD_HEADER_LENGTH = 5;
@@ -19,50 +22,85 @@ export interface WireRecord {
   readonly fragment: Uint8Array;
 }
 
+/** A byte queue in one growing buffer: linear however small the pieces that come in. */
+class ByteQueue {
+  #buffer = new Uint8Array(1024);
+  #start = 0;
+  #end = 0;
+
+  get length(): number {
+    return this.#end - this.#start;
+  }
+
+  /** What is queued, as a view that the next `push` may overwrite. */
+  get view(): Uint8Array {
+    return this.#buffer.subarray(this.#start, this.#end);
+  }
+
+  push(bytes: Uint8Array): void {
+    if (this.#start === this.#end) this.#start = this.#end = 0;
+    if (this.#end + bytes.length > this.#buffer.length) this.#makeRoom(bytes.length);
+    this.#buffer.set(bytes, this.#end);
+    this.#end += bytes.length;
+  }
+
+  drop(count: number): void {
+    this.#start += count;
+  }
+
+  #makeRoom(count: number): void {
+    const queued = this.view;
+    const needed = queued.length + count;
+    const target =
+      2 * needed > this.#buffer.length ? new Uint8Array(Math.max(needed, 2 * this.#buffer.length)) : this.#buffer;
+    target.set(queued);
+    this.#buffer = target;
+    this.#start = 0;
+    this.#end = queued.length;
+  }
+}
+
 /** Collects bytes until whole records are there. Holds what it is given; its user bounds how much that is. */
 export class RecordReader {
-  #buffer = new Uint8Array(0) as Uint8Array;
-  #position = 0;
+  readonly #queue = new ByteQueue();
   #first = true;
 
   /** Bytes held that no record has used yet. */
   get buffered(): number {
-    return this.#buffer.length - this.#position;
+    return this.#queue.length;
   }
 
   /** @param bytes - Copied. */
   push(bytes: Uint8Array): void {
-    this.#buffer = this.buffered === 0 ? bytes.slice() : concat(this.#buffer.subarray(this.#position), bytes);
-    this.#position = 0;
+    this.#queue.push(bytes);
   }
 
   /**
-   * The next whole record, if it is there. The legacy version is ignored (RFC 8446 5.1).
+   * The next whole record, if it is there, as views that hold until the next `push`. The legacy version is ignored (RFC 8446 5.1).
    *
    * @param protectedOnly - True once the peer's records are protected: then a longer fragment is allowed.
    * @throws TlsError for a content type that TLS 1.3 does not have, or a record that is too long.
    */
   next(protectedOnly: boolean): WireRecord | undefined {
-    const available = this.buffered;
-    if (available === 0) return undefined;
-    const at = this.#position;
-    const type = this.#buffer[at] as number;
+    const available = this.#queue.view;
+    if (available.length === 0) return undefined;
+    const type = available[0] as number;
     if (ContentType.name(type) === undefined) throw this.#notTls(type);
-    if (available < RECORD_HEADER_LENGTH) return undefined;
-    const length = ((this.#buffer[at + 3] as number) << 8) | (this.#buffer[at + 4] as number);
+    if (available.length < RECORD_HEADER_LENGTH) return undefined;
+    const length = ((available[3] as number) << 8) | (available[4] as number);
     const isProtected = protectedOnly && type === ContentType.codes.application_data;
     if (length > (isProtected ? MAX_CIPHERTEXT : MAX_PLAINTEXT)) {
       throw fault("ERR_SSL_PACKET_LENGTH_TOO_LONG", `${length} bytes`);
     }
-    const end = at + RECORD_HEADER_LENGTH + length;
-    if (end > this.#buffer.length) return undefined;
-    this.#position = end;
+    const end = RECORD_HEADER_LENGTH + length;
+    if (end > available.length) return undefined;
+    this.#queue.drop(end);
     this.#first = false;
-    return { type, bytes: this.#buffer.subarray(at, end), fragment: this.#buffer.subarray(at + RECORD_HEADER_LENGTH, end) };
+    return { type, bytes: available.subarray(0, end), fragment: available.subarray(RECORD_HEADER_LENGTH, end) };
   }
 
   #notTls(type: number): Error {
-    const start = latin1(this.#buffer.subarray(this.#position, this.#position + 8));
+    const start = latin1(this.#queue.view.subarray(0, 8));
     if (this.#first && /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|PRI|TRACE) ?/.test(start)) {
       return fault("ERR_SSL_HTTP_REQUEST");
     }
@@ -74,7 +112,7 @@ export class RecordReader {
 /** Joins handshake fragments into messages and keeps count of what is left over at a key change. */
 export class HandshakeReader {
   readonly #limit: number;
-  #buffer = new Uint8Array(0) as Uint8Array;
+  readonly #queue = new ByteQueue();
 
   /** @param limit - The longest message body accepted, in bytes. */
   constructor(limit: number) {
@@ -83,33 +121,32 @@ export class HandshakeReader {
 
   /** Bytes of handshake messages, partial or whole, that nobody has taken yet. */
   get buffered(): number {
-    return this.#buffer.length;
+    return this.#queue.length;
   }
 
   /** @param fragment - The content of a handshake record; copied. */
   push(fragment: Uint8Array): void {
-    this.#buffer = this.#buffer.length === 0 ? fragment.slice() : concat(this.#buffer, fragment);
+    this.#queue.push(fragment);
   }
 
   /**
-   * The next whole message, if it is there. Views into memory that nobody writes to again.
+   * The next whole message, if it is there, in memory of its own.
    *
    * @throws TlsError for an unknown type or a message beyond the limit, as soon as its header says so.
    */
   next(): HandshakeMessage | undefined {
-    const buffer = this.#buffer;
-    if (buffer.length === 0) return undefined;
-    const type = HandshakeType.name(buffer[0] as number);
-    // message_hash never appears on the wire (RFC 8446 4.4.1).
-    if (type === undefined || type === "message_hash") {
-      throw fault("ERR_SSL_UNEXPECTED_MESSAGE", `handshake type ${buffer[0]}`);
-    }
-    if (buffer.length < HANDSHAKE_HEADER_LENGTH) return undefined;
-    const length = ((buffer[1] as number) << 16) | ((buffer[2] as number) << 8) | (buffer[3] as number);
-    if (length > this.#limit) throw fault("ERR_SSL_EXCESSIVE_MESSAGE_SIZE", `${type} of ${length} bytes`);
+    const queued = this.#queue.view;
+    if (queued.length === 0) return undefined;
+    const type = queued[0] as number;
+    if (messageName(type, NOTHING) === undefined) throw fault("ERR_SSL_UNEXPECTED_MESSAGE", `handshake type ${type}`);
+    if (queued.length < HANDSHAKE_HEADER_LENGTH) return undefined;
+    const length = ((queued[1] as number) << 16) | ((queued[2] as number) << 8) | (queued[3] as number);
+    if (length > this.#limit) throw fault("ERR_SSL_EXCESSIVE_MESSAGE_SIZE", `type ${type} of ${length} bytes`);
     const end = HANDSHAKE_HEADER_LENGTH + length;
-    if (buffer.length < end) return undefined;
-    this.#buffer = buffer.subarray(end);
-    return { type, bytes: buffer.subarray(0, end), body: buffer.subarray(HANDSHAKE_HEADER_LENGTH, end) };
+    if (queued.length < end) return undefined;
+    const bytes = queued.slice(0, end);
+    this.#queue.drop(end);
+    const body = bytes.subarray(HANDSHAKE_HEADER_LENGTH);
+    return { type: messageName(type, body) as HandshakeName, bytes, body };
   }
 }

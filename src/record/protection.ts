@@ -102,7 +102,8 @@ export class RecordOpener extends Direction {
     while (end > 0 && inner[end - 1] === 0) end--;
     if (end === 0) throw fault("ERR_SSL_UNEXPECTED_MESSAGE", "a record of padding alone (RFC 8446 5.4)");
     // TLSInnerPlaintext is at most 2^14 + 1 bytes with its type and padding (RFC 8446 5.2, 5.4).
-    if (inner.length > MAX_PLAINTEXT + 1) throw fault("ERR_SSL_PACKET_LENGTH_TOO_LONG", `${inner.length} bytes of plaintext`);
+    if (inner.length > MAX_PLAINTEXT + 1)
+      throw fault("ERR_SSL_PACKET_LENGTH_TOO_LONG", `${inner.length} bytes of plaintext`);
     return { type: inner[end - 1] as number, content: inner.subarray(0, end - 1), padding: inner.length - end };
   }
 }

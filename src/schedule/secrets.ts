@@ -15,6 +15,9 @@ export interface TrafficKeys {
   readonly iv: Uint8Array;
 }
 
+/** Secrets that whoever runs a handshake wipes when it ends, however it ends. */
+export type Held = { wipe(): void }[];
+
 /** Derives key and IV from a traffic secret, RFC 8446 7.3. */
 export function trafficKeys(suite: CipherSuite, secret: Uint8Array): TrafficKeys {
   return {
@@ -78,6 +81,10 @@ export class HandshakeSecret {
     const next = new MainSecret(this.#hash, hkdfExtract(this.#hash, salt, new Uint8Array(this.#hash.length)));
     wipe(this.#secret, salt);
     return next;
+  }
+
+  wipe(): void {
+    wipe(this.#secret);
   }
 }
 

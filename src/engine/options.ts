@@ -1,0 +1,394 @@
+/** What users may set, resolved into what the handshake runs with. Unknown and contradictory options are refused. */
+import { readPem } from "../bytes/pem.ts";
+import {
+  type CipherSuiteName,
+  type NamedGroupName,
+  SignatureScheme,
+  type SignatureSchemeName,
+} from "../codec/registry.ts";
+import { parsePrivateKey } from "../crypto/keys.ts";
+import type { CryptoProvider, KeyAlgorithm, Signer } from "../crypto/provider.ts";
+import { schemeAlgorithm } from "../crypto/signatures.ts";
+import { fault } from "../errors.ts";
+import { type Awaitable, isPromiseLike } from "../flow.ts";
+import type {
+  ClientAuth,
+  ClientConfig,
+  ClientHelloInfo,
+  CommonConfig,
+  IdentityRequest,
+  Negotiated,
+  OidFilter,
+  ServerChoice,
+  ServerConfig,
+} from "../handshake/config.ts";
+import { createIdentity, type Identity } from "../handshake/identity.ts";
+import { liveSources } from "../handshake/sources.ts";
+import { MAX_PLAINTEXT } from "../record/framing.ts";
+import { parseAddress } from "../x509/address.ts";
+import type { PeerIdentity } from "../x509/identity.ts";
+import { referenceName } from "../x509/names.ts";
+import { type TrustSource, TrustStore, trustStore } from "../x509/trust.ts";
+import { acceptAnyVerifier, type CertificateVerifier, trustVerifier } from "../x509/verifier.ts";
+import type { EngineLimits } from "./engine.ts";
+import type { Observer } from "./observer.ts";
+
+/** A certificate chain with its key, in whatever form the user has them. */
+export interface IdentityOptions {
+  /** PEM of the chain, the end entity's certificate first; or DER of each. */
+  readonly cert: string | Uint8Array | readonly Uint8Array[];
+  /** PEM or DER (PKCS#8, SEC1, PKCS#1), or something that signs: a CryptoKey's or KMS's {@link Signer}. */
+  readonly key: string | Uint8Array | Signer;
+}
+
+/** Options of both roles. */
+export interface CommonOptions {
+  readonly provider: CryptoProvider;
+  /** ms since the epoch; for certificate validity. */
+  readonly clock: () => number;
+  /** In order of preference. Default: the provider's, fastest first. */
+  readonly cipherSuites?: readonly CipherSuiteName[] | undefined;
+  /** In order of preference. Default: X25519MLKEM768, x25519, secp256r1, secp384r1, as far as the provider has them. */
+  readonly groups?: readonly NamedGroupName[] | undefined;
+  /** Accepted in CertificateVerify, in order of preference. Default: all that the provider verifies. */
+  readonly signatureSchemes?: readonly SignatureSchemeName[] | undefined;
+  /** Protocols in order of preference. */
+  readonly alpn?: readonly string[] | undefined;
+  /** Trust anchors: PEM, DER, or a store. */
+  readonly trust?: TrustStore | TrustSource | readonly TrustSource[] | undefined;
+  /** In place of `trust`: who decides about the peer's certificate. */
+  readonly verifier?: CertificateVerifier | undefined;
+  /** A last word about an authenticated peer: `false` refuses it with access_denied. */
+  readonly authorize?: ((peer: PeerIdentity | undefined, facts: Negotiated) => Awaitable<boolean>) | undefined;
+  /** Longest handshake message accepted, in bytes. Default 131072. */
+  readonly maxHandshakeMessage?: number | undefined;
+  /** Longest certificate chain accepted. Default 16. */
+  readonly maxCertificates?: number | undefined;
+  /** Most plaintext put into one record, 1 to 16384 bytes. */
+  readonly maxFragment?: number | undefined;
+  /** Zero bytes added to each protected record, by content type and length (RFC 8446 5.4). Default: none. */
+  readonly padding?: ((type: number, length: number) => number) | undefined;
+  /** Records under one key before a KeyUpdate. Default and maximum: the suite's limit (RFC 9846 5.5). */
+  readonly recordsPerKey?: number | undefined;
+  /** Bytes each queue may hold. Default 65536, at least 32768. */
+  readonly highWaterMark?: number | undefined;
+  readonly observer?: Observer | undefined;
+}
+
+/** Options of a client. */
+export interface ClientOptions extends CommonOptions {
+  /** Host name or IP address wanted; checked against the certificate, and sent as SNI when it is a name. */
+  readonly serverName?: string | undefined;
+  /** `false`: accept any certificate and any name. The session's peer then says `verified: false`. Default true. */
+  readonly rejectUnauthorized?: boolean | undefined;
+  /** Groups that get a share in the first ClientHello. Default: X25519MLKEM768 and x25519, or the first of `groups`. */
+  readonly keyShares?: readonly NamedGroupName[] | undefined;
+  /** Looks like TLS 1.2 to middleboxes (RFC 8446 D.4). Default true. */
+  readonly compatibilityMode?: boolean | undefined;
+  /** Identities to choose from when the server asks for a certificate. */
+  readonly identities?: readonly (Identity | IdentityOptions)[] | undefined;
+  /** Chooses in place of the built-in rules; `undefined` presents no certificate. */
+  readonly selectIdentity?: ((request: IdentityRequest) => Awaitable<Identity | undefined>) | undefined;
+  /** Presents the first usable identity even where the server's CA names or filters match none. Default false. */
+  readonly ignoreRequestHints?: boolean | undefined;
+}
+
+/** Options of a server. */
+export interface ServerOptions extends CommonOptions {
+  /** At least one; chosen by SNI and by the client's signature schemes. */
+  readonly identities: readonly (Identity | IdentityOptions)[];
+  /** Default off. Everything else needs `trust` or a `verifier`. */
+  readonly clientAuth?: ClientAuth | undefined;
+  /** Tells clients the trust anchors' names (certificate_authorities). Default true. */
+  readonly sendAuthorities?: boolean | undefined;
+  /** Refuses names that no identity carries, with unrecognized_name. Default false. */
+  readonly strictServerName?: boolean | undefined;
+  readonly oidFilters?: readonly OidFilter[] | undefined;
+  /** Called with each ClientHello; what it returns replaces identities, client authentication, trust or ALPN. */
+  readonly onClientHello?: ((hello: ClientHelloInfo) => Awaitable<ServerReplacement | undefined>) | undefined;
+}
+
+/** What a ClientHello callback may replace. */
+export type ServerReplacement = Partial<
+  Pick<ServerOptions, "identities" | "clientAuth" | "trust" | "verifier" | "alpn" | "sendAuthorities">
+>;
+
+/** DESIGN: P-521 is there for those who name it. */
+const DEFAULT_GROUPS: readonly NamedGroupName[] = ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"];
+/** So that a server without the hybrid needs no retry. */
+const DEFAULT_KEY_SHARES: readonly NamedGroupName[] = ["X25519MLKEM768", "x25519"];
+/** Allowed in certificates only, RFC 8446 4.2.3. */
+const PKCS1_SCHEMES = [
+  SignatureScheme.codes.rsa_pkcs1_sha256,
+  SignatureScheme.codes.rsa_pkcs1_sha384,
+  SignatureScheme.codes.rsa_pkcs1_sha512,
+];
+
+const COMMON_NAMES = [
+  "provider",
+  "clock",
+  "cipherSuites",
+  "groups",
+  "signatureSchemes",
+  "alpn",
+  "trust",
+  "verifier",
+  "authorize",
+  "maxHandshakeMessage",
+  "maxCertificates",
+  "maxFragment",
+  "padding",
+  "recordsPerKey",
+  "highWaterMark",
+  "observer",
+] as const satisfies readonly (keyof CommonOptions)[];
+const CLIENT_NAMES: readonly string[] = [
+  ...COMMON_NAMES,
+  ...([
+    "serverName",
+    "rejectUnauthorized",
+    "keyShares",
+    "compatibilityMode",
+    "identities",
+    "selectIdentity",
+    "ignoreRequestHints",
+  ] as const satisfies readonly (keyof ClientOptions)[]),
+];
+const SERVER_NAMES: readonly string[] = [
+  ...COMMON_NAMES,
+  ...([
+    "identities",
+    "clientAuth",
+    "sendAuthorities",
+    "strictServerName",
+    "oidFilters",
+    "onClientHello",
+  ] as const satisfies readonly (keyof ServerOptions)[]),
+];
+
+/**
+ * A client's configuration.
+ *
+ * @throws TlsError `ERR_TLS_OPTION` for options that are unknown, contradictory or not supported by the provider.
+ */
+export function resolveClient(options: ClientOptions): ClientConfig {
+  assertKnown(options, CLIENT_NAMES);
+  const common = resolveCommon(options);
+  const insecure = options.rejectUnauthorized === false;
+  if (insecure && options.verifier !== undefined)
+    throw fault("ERR_TLS_OPTION", "rejectUnauthorized: false and a verifier");
+  if (!insecure && options.serverName === undefined && options.verifier === undefined) {
+    throw fault("ERR_TLS_OPTION", "serverName is needed to check whose certificate it is");
+  }
+  const offered = common.groups.map(({ name }) => name);
+  const keyShareGroups = options.keyShares ?? offered.filter((name) => DEFAULT_KEY_SHARES.includes(name));
+  const unknown = keyShareGroups.find((name) => !offered.includes(name));
+  if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `a key share for ${unknown}, which is not among the groups`);
+  return {
+    ...common,
+    verifier: insecure ? acceptAnyVerifier() : resolveVerifier(options),
+    serverName: options.serverName === undefined ? undefined : normalizedName(options.serverName),
+    checkName: !insecure,
+    keyShareGroups: keyShareGroups.length > 0 || options.keyShares !== undefined ? keyShareGroups : offered.slice(0, 1),
+    compatibilityMode: options.compatibilityMode ?? true,
+    identities: resolveIdentities(options.identities ?? [], options.provider),
+    selectIdentity: options.selectIdentity,
+    ignoreRequestHints: options.ignoreRequestHints ?? false,
+  };
+}
+
+/**
+ * A server's configuration.
+ *
+ * @throws TlsError `ERR_TLS_OPTION` for options that are unknown, contradictory or not supported by the provider.
+ */
+export function resolveServer(options: ServerOptions): ServerConfig {
+  assertKnown(options, SERVER_NAMES);
+  const { onClientHello } = options;
+  const choice = resolveChoice(options);
+  if (choice.identities.length === 0 && onClientHello === undefined)
+    throw fault("ERR_TLS_OPTION", "a server needs an identity");
+  return {
+    ...resolveCommon(options),
+    ...choice,
+    strictServerName: options.strictServerName ?? false,
+    oidFilters: options.oidFilters ?? [],
+    onClientHello:
+      onClientHello &&
+      ((hello) => {
+        const resolve = (replaced: ServerReplacement | undefined) =>
+          replaced && resolveChoice({ ...options, ...replaced });
+        const answer = onClientHello(hello);
+        return isPromiseLike(answer)
+          ? answer.then((settled) => resolve(settled as ServerReplacement | undefined))
+          : resolve(answer);
+      }),
+  };
+}
+
+/** The engine's own part of the options. */
+export function resolveLimits(options: CommonOptions): EngineLimits {
+  return {
+    maxHandshakeMessage: within(options.maxHandshakeMessage, 1, 0xffffff, 0x20000, "maxHandshakeMessage"),
+    maxFragment: within(options.maxFragment, 1, MAX_PLAINTEXT, MAX_PLAINTEXT, "maxFragment"),
+    padding: options.padding,
+    recordsPerKey: within(options.recordsPerKey, 2, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, "recordsPerKey"),
+    highWaterMark: within(options.highWaterMark, 0x8000, 0x40000000, 0x10000, "highWaterMark"),
+    observer: options.observer,
+  };
+}
+
+/**
+ * An identity from PEM or DER.
+ *
+ * @throws TlsError `ERR_TLS_PEM`, `ERR_TLS_KEY` or `CERT_PARSE_ERROR` for what cannot be read or does not belong together.
+ */
+export function resolveIdentity(identity: Identity | IdentityOptions, provider: CryptoProvider): Identity {
+  if ("parsed" in identity) return identity;
+  const { cert, key } = identity;
+  const signer = typeof key === "string" || key instanceof Uint8Array ? provider.signer(parsePrivateKey(key)) : key;
+  return createIdentity(certificateChain(cert), signer);
+}
+
+function certificateChain(cert: IdentityOptions["cert"]): readonly Uint8Array[] {
+  if (typeof cert !== "string" && !(cert instanceof Uint8Array)) return cert;
+  // A SEQUENCE tag begins DER; PEM is text.
+  if (typeof cert !== "string" && cert[0] === 0x30) return [cert];
+  const chain = readPem(cert).filter(({ label }) => label === "CERTIFICATE" || label === "X509 CERTIFICATE");
+  if (chain.length === 0) throw fault("ERR_TLS_PEM", "no certificate in the PEM");
+  return chain.map(({ der }) => der);
+}
+
+function resolveCommon(options: CommonOptions): CommonConfig {
+  const { provider } = options;
+  const signatureSchemes = options.signatureSchemes ?? verifiableSchemes(provider);
+  return {
+    provider,
+    sources: liveSources(provider),
+    now: options.clock,
+    suites: pick(options.cipherSuites, provider.suites, undefined, "cipher suite", provider),
+    groups: pick(options.groups, provider.groups, DEFAULT_GROUPS, "group", provider),
+    signatureSchemes,
+    certificateSignatureSchemes: [...signatureSchemes.map((name) => SignatureScheme.codes[name]), ...PKCS1_SCHEMES],
+    alpn: resolveAlpn(options.alpn),
+    verifier: resolveVerifier(options),
+    maxCertificates: within(options.maxCertificates, 1, 1000, 16, "maxCertificates"),
+    authorize: options.authorize,
+    arrange: undefined,
+  };
+}
+
+function resolveChoice(options: ServerOptions): ServerChoice {
+  const clientAuth = options.clientAuth ?? "off";
+  if (
+    clientAuth !== "off" &&
+    options.trust === undefined &&
+    options.verifier === undefined &&
+    clientAuth !== "optional_no_ca"
+  ) {
+    throw fault("ERR_TLS_OPTION", `clientAuth "${clientAuth}" without trust anchors`);
+  }
+  const store = options.trust === undefined ? undefined : storeOf(options.trust);
+  const sendAuthorities = options.sendAuthorities ?? true;
+  return {
+    identities: resolveIdentities(options.identities, options.provider),
+    clientAuth,
+    verifier: resolveVerifier(options),
+    alpn: resolveAlpn(options.alpn),
+    authorities: sendAuthorities && store !== undefined ? store.anchors.map(({ subject }) => subject.der) : [],
+  };
+}
+
+function resolveVerifier({ trust, verifier }: Pick<CommonOptions, "trust" | "verifier">): CertificateVerifier {
+  if (verifier !== undefined && trust !== undefined) throw fault("ERR_TLS_OPTION", "both trust and verifier");
+  return verifier ?? trustVerifier({ trust: storeOf(trust ?? []) });
+}
+
+function storeOf(trust: TrustStore | TrustSource | readonly TrustSource[]): TrustStore {
+  return trust instanceof TrustStore ? trust : trustStore(trust);
+}
+
+function resolveIdentities(
+  identities: readonly (Identity | IdentityOptions)[],
+  provider: CryptoProvider,
+): readonly Identity[] {
+  return identities.map((identity) => resolveIdentity(identity, provider));
+}
+
+function resolveAlpn(alpn: readonly string[] = []): readonly string[] {
+  for (const protocol of alpn) {
+    if (!/^[\x20-\x7e]{1,255}$/.test(protocol))
+      throw fault("ERR_TLS_OPTION", `ALPN protocol "${protocol}" is not 1 to 255 ASCII characters`);
+  }
+  return alpn;
+}
+
+function normalizedName(name: string): string {
+  return parseAddress(name) === undefined ? referenceName(name).text : name;
+}
+
+/** Those of `available` that are wanted, in the order wanted. */
+function pick<T extends { readonly name: string }>(
+  wanted: readonly string[] | undefined,
+  available: readonly T[],
+  defaults: readonly string[] | undefined,
+  what: string,
+  provider: CryptoProvider,
+): readonly T[] {
+  if (wanted === undefined)
+    return defaults === undefined ? available : available.filter(({ name }) => defaults.includes(name));
+  if (wanted.length === 0) throw fault("ERR_TLS_OPTION", `no ${what} at all`);
+  return wanted.map((name) => {
+    const found = available.find((entry) => entry.name === name);
+    if (found === undefined) {
+      throw fault(
+        "ERR_TLS_OPTION",
+        `${what} ${name} is not in provider ${provider.name}, which has ${available.map((entry) => entry.name).join(", ")}`,
+      );
+    }
+    return found;
+  });
+}
+
+const PROBES: readonly KeyAlgorithm[] = [
+  { type: "ec", curve: "P-256" },
+  { type: "ec", curve: "P-384" },
+  { type: "ec", curve: "P-521" },
+  { type: "ed25519" },
+  { type: "rsa", bits: 2048 },
+  { type: "rsa-pss", bits: 2048 },
+];
+
+function verifiableSchemes(provider: CryptoProvider): readonly SignatureSchemeName[] {
+  const names = SCHEME_PREFERENCE.filter((name) =>
+    PROBES.some((key) => provider.canVerify(key, schemeAlgorithm(name))),
+  );
+  return names;
+}
+
+/** Cheap and common first. */
+const SCHEME_PREFERENCE: readonly SignatureSchemeName[] = [
+  "ecdsa_secp256r1_sha256",
+  "ed25519",
+  "ecdsa_secp384r1_sha384",
+  "ecdsa_secp521r1_sha512",
+  "rsa_pss_rsae_sha256",
+  "rsa_pss_rsae_sha384",
+  "rsa_pss_rsae_sha512",
+  "rsa_pss_pss_sha256",
+  "rsa_pss_pss_sha384",
+  "rsa_pss_pss_sha512",
+];
+
+function within(value: number | undefined, min: number, max: number, standard: number, name: string): number {
+  if (value === undefined) return standard;
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw fault("ERR_TLS_OPTION", `${name} ${value} is not ${min} to ${max}`);
+  return value;
+}
+
+/** Options that are not supported are refused, never ignored. */
+function assertKnown(options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `there is no option "${unknown}"`);
+}

@@ -1,0 +1,138 @@
+/** Certificate, CertificateVerify and Finished, RFC 8446 4.4: written once, for both roles and directions. */
+import { concat, equal, equalConstantTime, utf8, wipe } from "../bytes/bytes.ts";
+import type { Extension } from "../codec/extensions.ts";
+import {
+  Certificate,
+  CertificateVerify,
+  decodeBody,
+  encodeMessage,
+  Finished,
+  type HandshakeMessage,
+} from "../codec/messages.ts";
+import { SignatureScheme, type SignatureSchemeName } from "../codec/registry.ts";
+import type { Hash } from "../crypto/provider.ts";
+import { schemeFits, verifyScheme } from "../crypto/signatures.ts";
+import { fault, type Side } from "../errors.ts";
+import { type Flow, wait } from "../flow.ts";
+import { finishedVerifyData } from "../schedule/secrets.ts";
+import type { Transcript } from "../schedule/transcript.ts";
+import type { PeerIdentity } from "../x509/identity.ts";
+import type { CommonConfig } from "./config.ts";
+import type { Identity } from "./identity.ts";
+import { call, type Epoch, type HandshakeEffects } from "./io.ts";
+import { checkResponses } from "./negotiate.ts";
+
+const PREFIX = new Uint8Array(64).fill(0x20);
+
+/** What a CertificateVerify signs, RFC 8446 4.4.3. */
+export function signedContent(side: Side, transcriptHash: Uint8Array): Uint8Array {
+  return concat(PREFIX, utf8(`TLS 1.3, ${side} CertificateVerify`), Uint8Array.of(0), transcriptHash);
+}
+
+/**
+ * The peer's chain out of its Certificate message, DER, possibly empty.
+ *
+ * @param requested - Extensions of the request that the entries may answer, RFC 8446 4.4.2.
+ */
+export function readCertificate(
+  config: CommonConfig,
+  message: HandshakeMessage,
+  context: Uint8Array,
+  requested: readonly { readonly code: number }[],
+): readonly Uint8Array[] {
+  const body = decodeBody(Certificate, message);
+  if (!equal(body.certificate_request_context, context)) {
+    throw fault("ERR_TLS_ILLEGAL_PARAMETER", "certificate_request_context is not the request's (RFC 8446 4.4.2)");
+  }
+  if (body.certificate_list.length > config.maxCertificates) {
+    throw fault(
+      "CERT_CHAIN_TOO_LONG",
+      `${body.certificate_list.length} certificates, at most ${config.maxCertificates}`,
+    );
+  }
+  for (const entry of body.certificate_list) checkResponses(entry.extensions, requested);
+  return body.certificate_list.map(({ cert_data }) => cert_data);
+}
+
+/** Checks the proof of possession that follows a non-empty Certificate. The transcript ends before `message`. */
+export function* checkCertificateVerify(
+  config: CommonConfig,
+  message: HandshakeMessage,
+  peer: PeerIdentity,
+  transcript: Transcript,
+): Flow<SignatureSchemeName> {
+  const { algorithm, signature } = decodeBody(CertificateVerify, message);
+  const scheme = config.signatureSchemes.find((name) => SignatureScheme.codes[name] === algorithm);
+  if (scheme === undefined) {
+    throw fault(
+      "ERR_TLS_ILLEGAL_PARAMETER",
+      `signature scheme ${SignatureScheme.name(algorithm) ?? algorithm} was not offered`,
+    );
+  }
+  const key = peer.certificate.publicKey;
+  if (!schemeFits(scheme, key.algorithm)) {
+    throw fault("ERR_TLS_ILLEGAL_PARAMETER", `${scheme} does not fit the certificate's key (RFC 8446 4.4.3)`);
+  }
+  const content = signedContent(peer.role, transcript.current());
+  const valid = yield* wait("verify_signature", verifyScheme(config.provider, scheme, key, content, signature));
+  if (!valid) throw fault("ERR_SSL_BAD_SIGNATURE", scheme);
+  return scheme;
+}
+
+/** Sends Certificate and, unless there is nothing to prove, CertificateVerify. */
+export function* presentIdentity(
+  config: CommonConfig,
+  effects: HandshakeEffects,
+  transcript: Transcript,
+  presented: {
+    readonly side: Side;
+    readonly context: Uint8Array;
+    readonly identity: Identity | undefined;
+    readonly scheme: SignatureSchemeName | undefined;
+    readonly epoch?: Epoch;
+  },
+): Flow<void> {
+  const { side, context, identity, scheme } = presented;
+  const epoch = presented.epoch ?? "handshake";
+  const none: readonly Extension<"CT">[] = [];
+  const certificate = encodeMessage("certificate", Certificate, {
+    certificate_request_context: context,
+    certificate_list: (identity?.certificates ?? []).map((cert_data) => ({ cert_data, extensions: none })),
+  });
+  transcript.add(certificate);
+  effects.send(epoch, certificate);
+  if (identity === undefined || scheme === undefined) return;
+  const content = signedContent(side, transcript.current());
+  const signature = yield* call("sign", "ERR_TLS_SIGNING_FAILED", () =>
+    config.sources.sign(identity.signer, scheme, content),
+  );
+  const algorithm = SignatureScheme.codes[scheme];
+  const verify = encodeMessage("certificate_verify", CertificateVerify, { algorithm, signature });
+  transcript.add(verify);
+  effects.send(epoch, verify);
+}
+
+/** Sends Finished, RFC 8446 4.4.4. `baseKey` is this side's handshake traffic secret. */
+export function sendFinished(effects: HandshakeEffects, transcript: Transcript, hash: Hash, baseKey: Uint8Array): void {
+  const verify_data = finishedVerifyData(hash, baseKey, transcript.current());
+  const message = encodeMessage("finished", Finished, { verify_data });
+  transcript.add(message);
+  effects.send("handshake", message);
+}
+
+/** Holds the peer's Finished against the transcript, which ends before it and then takes it in. */
+export function checkFinished(
+  message: HandshakeMessage,
+  transcript: Transcript,
+  hash: Hash,
+  baseKey: Uint8Array,
+): void {
+  const { verify_data } = decodeBody(Finished, message);
+  if (verify_data.length !== hash.length)
+    throw fault("ERR_TLS_DECODE_ERROR", `Finished of ${verify_data.length} bytes`);
+  const expected = finishedVerifyData(hash, baseKey, transcript.current());
+  const valid = equalConstantTime(verify_data, expected);
+  wipe(expected);
+  if (!valid) throw fault("ERR_SSL_DIGEST_CHECK_FAILED");
+  transcript.add(message.bytes);
+}

@@ -1,0 +1,133 @@
+/** What a handshake is run with: every choice made, nothing optional that has a default. The engine resolves options to this. */
+import type { Extension, ExtensionContext } from "../codec/extensions.ts";
+import type { ClientHello } from "../codec/messages.ts";
+import type { CipherSuiteName, NamedGroupName, SignatureSchemeName } from "../codec/registry.ts";
+import type { CipherSuite, CryptoProvider, Group } from "../crypto/provider.ts";
+import type { Awaitable } from "../flow.ts";
+import type { PeerIdentity } from "../x509/identity.ts";
+import type { CertificateVerifier } from "../x509/verifier.ts";
+import type { Identity } from "./identity.ts";
+import type { Sources } from "./sources.ts";
+
+/** What both roles need. */
+export interface CommonConfig {
+  readonly provider: CryptoProvider;
+  readonly sources: Sources;
+  /** ms since the epoch. */
+  readonly now: () => number;
+  /** In order of preference. */
+  readonly suites: readonly CipherSuite[];
+  /** In order of preference. */
+  readonly groups: readonly Group[];
+  /** Accepted in CertificateVerify, in order of preference. */
+  readonly signatureSchemes: readonly SignatureSchemeName[];
+  /** Accepted in certificates: codes, since PKCS#1 v1.5 is allowed there. */
+  readonly certificateSignatureSchemes: readonly number[];
+  /** In order of preference; empty: no ALPN. */
+  readonly alpn: readonly string[];
+  readonly verifier: CertificateVerifier;
+  /** Longest chain accepted from the peer, in certificates. */
+  readonly maxCertificates: number;
+  /** May refuse an authenticated peer (`false`: access_denied), or throw a TlsError of its own. */
+  readonly authorize: ((peer: PeerIdentity | undefined, facts: Negotiated) => Awaitable<boolean>) | undefined;
+  /**
+   * Replaces the extensions of one message before it is encoded. Only the replay of recorded handshakes has a use for
+   * it; no public option leads here.
+   */
+  readonly arrange:
+    | (<M extends ExtensionContext>(context: M, block: readonly Extension<M>[]) => readonly Extension<M>[])
+    | undefined;
+}
+
+/** A client's handshake. */
+export interface ClientConfig extends CommonConfig {
+  /** Host name or IP address; sent as SNI when it is a host name. */
+  readonly serverName: string | undefined;
+  /** False: the certificate need not name the server; the caller has said so. */
+  readonly checkName: boolean;
+  /** The groups of the first key_share; a subset of `groups` in the same order. */
+  readonly keyShareGroups: readonly NamedGroupName[];
+  /** RFC 8446 D.4 */
+  readonly compatibilityMode: boolean;
+  readonly identities: readonly Identity[];
+  /** Chooses in place of the built-in rules. */
+  readonly selectIdentity: ((request: IdentityRequest) => Awaitable<Identity | undefined>) | undefined;
+  /** Sends the first usable identity even where the server's CA names and filters match none. */
+  readonly ignoreRequestHints: boolean;
+}
+
+/** nginx's words for what a server does about client certificates. */
+export type ClientAuth = "off" | "optional" | "optional_no_ca" | "on";
+
+/** The part of a server's configuration that a ClientHello callback may replace. */
+export interface ServerChoice {
+  readonly identities: readonly Identity[];
+  readonly clientAuth: ClientAuth;
+  readonly verifier: CertificateVerifier;
+  readonly alpn: readonly string[];
+  /** DER distinguished names for certificate_authorities; empty: not sent. */
+  readonly authorities: readonly Uint8Array[];
+}
+
+/** A server's handshake. */
+export interface ServerConfig extends CommonConfig, ServerChoice {
+  /** Refuses names that no identity carries (unrecognized_name) in place of falling back to the first identity. */
+  readonly strictServerName: boolean;
+  /** RFC 8446 4.2.5; empty: not sent. */
+  readonly oidFilters: readonly OidFilter[];
+  readonly onClientHello: ((hello: ClientHelloInfo) => Awaitable<Partial<ServerChoice> | undefined>) | undefined;
+}
+
+/** RFC 8446 4.2.5 */
+export interface OidFilter {
+  /** DER of the OBJECT IDENTIFIER, tag and length included. */
+  readonly certificate_extension_oid: Uint8Array;
+  /** DER of the extension's value. */
+  readonly certificate_extension_values: Uint8Array;
+}
+
+/** What a ClientHello callback sees. */
+export interface ClientHelloInfo {
+  readonly serverName: string | undefined;
+  readonly alpn: readonly string[];
+  readonly signatureSchemes: readonly number[];
+  readonly cipherSuites: readonly number[];
+  readonly groups: readonly number[];
+  readonly raw: ClientHello;
+}
+
+/** What a server's CertificateRequest asks for. */
+export interface IdentityRequest {
+  readonly signatureSchemes: readonly number[];
+  readonly certificateSignatureSchemes: readonly number[];
+  /** DER distinguished names; empty: no hint. */
+  readonly authorities: readonly Uint8Array[];
+  readonly oidFilters: readonly OidFilter[];
+}
+
+/** What both sides agreed on, whoever they are. */
+export interface Negotiated {
+  readonly cipherSuite: CipherSuiteName;
+  readonly group: NamedGroupName;
+  readonly alpn: string | undefined;
+  readonly serverName: string | undefined;
+  /** A HelloRetryRequest was needed. */
+  readonly retried: boolean;
+}
+
+/** The outcome of a handshake. */
+export interface HandshakeResult extends Negotiated {
+  readonly clientRandom: Uint8Array;
+  /** The peer, verified; `undefined` where it presented no certificate. */
+  readonly peer: PeerIdentity | undefined;
+  /** The peer's chain as received, DER. */
+  readonly peerCertificates: readonly Uint8Array[];
+  readonly peerSignatureScheme: SignatureSchemeName | undefined;
+  /** The identity this side presented. */
+  readonly identity: Identity | undefined;
+  readonly signatureScheme: SignatureSchemeName | undefined;
+  /** The server asked for a client certificate. */
+  readonly clientAuthRequested: boolean;
+  readonly exporterSecret: Uint8Array;
+  readonly resumptionSecret: Uint8Array;
+}
