@@ -87,10 +87,13 @@ export function keyAlgorithm(spki: Uint8Array): KeyAlgorithm {
   return parseSpki(spki).algorithm;
 }
 
-/** A public key taken apart. `key`: the point (0x04, x, y), or 32 bytes of Ed25519. */
+/** A public key taken apart. `key`: the point (0x04, x, y), 32 bytes of Ed25519, or RSAPublicKey as DER. */
 export type PublicKeyParts =
   | { readonly algorithm: Extract<KeyAlgorithm, { type: "ec" | "ed25519" }>; readonly key: Uint8Array }
-  | ({ readonly algorithm: Extract<KeyAlgorithm, { type: "rsa" | "rsa-pss" }> } & RsaNumbers)
+  | ({
+      readonly algorithm: Extract<KeyAlgorithm, { type: "rsa" | "rsa-pss" }>;
+      readonly key: Uint8Array;
+    } & RsaNumbers)
   | { readonly algorithm: Extract<KeyAlgorithm, { type: "unknown" }> };
 
 /** Big-endian magnitudes without leading zeros. */
@@ -127,9 +130,19 @@ export function parseSpki(spki: Uint8Array): PublicKeyParts {
       const modulus = numbers.unsigned();
       const exponent = numbers.unsigned();
       numbers.finish("RSAPublicKey");
-      return { algorithm: { ...kind, bits: bitLength(modulus) }, modulus, exponent };
+      return { algorithm: { ...kind, bits: bitLength(modulus) }, key, modulus, exponent };
     }
   }
+}
+
+/** Longer public exponents would let a peer's key cost as much as a private operation; OpenSSL has the same limit. */
+const MAX_EXPONENT_BYTES = 8;
+
+/** True when modulus and public exponent are odd, the exponent is at least 3, and neither is too long. */
+export function usableRsa({ modulus, exponent }: RsaNumbers): boolean {
+  if (modulus.length > MAX_RSA_BITS / 8 || exponent.length > MAX_EXPONENT_BYTES) return false;
+  const odd = (magnitude: Uint8Array) => ((magnitude[magnitude.length - 1] as number) & 1) === 1;
+  return odd(modulus) && odd(exponent) && (exponent.length > 1 || (exponent[0] as number) >= 3);
 }
 
 /** A private key taken apart. `key`: the scalar, or the seed of Ed25519. */

@@ -5,21 +5,11 @@
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { mgf1, PKCS1_SHA256, PKCS1_SHA384, PKCS1_SHA512, PSS } from "micro-rsa-dsa-dh/rsa.js";
 import { fault } from "../errors.ts";
-import { MAX_RSA_BITS, type PrivateKeyParts, type RsaNumbers } from "./keys.ts";
+import type { PrivateKeyParts, RsaNumbers } from "./keys.ts";
 import type { HashName, SignatureAlgorithm } from "./provider.ts";
 
 const HASHES = { sha256, sha384, sha512 };
 const PKCS1 = { sha256: PKCS1_SHA256, sha384: PKCS1_SHA384, sha512: PKCS1_SHA512 };
-
-/** Longer public exponents would let a peer's key cost as much as a private operation; OpenSSL has the same limit. */
-const MAX_EXPONENT_BYTES = 8;
-
-/** True when modulus and public exponent are odd, the exponent is at least 3, and neither is too long. */
-export function usableRsa({ modulus, exponent }: RsaNumbers): boolean {
-  if (modulus.length > MAX_RSA_BITS / 8 || exponent.length > MAX_EXPONENT_BYTES) return false;
-  const odd = (magnitude: Uint8Array) => ((magnitude[magnitude.length - 1] as number) & 1) === 1;
-  return odd(modulus) && odd(exponent) && (exponent.length > 1 || (exponent[0] as number) >= 3);
-}
 
 /** RFC 8017 8.1.2, 8.2.2. May throw on a signature that is not valid. */
 export function rsaVerify(

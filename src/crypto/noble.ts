@@ -8,12 +8,11 @@ import { ed25519, x25519 } from "@noble/curves/ed25519.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
-import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
-import { concat } from "../bytes/bytes.ts";
 import type { NamedGroupName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
-import { COORDINATE_LENGTH, type Curve, type PrivateKeyParts, parsePkcs8, parseSpki } from "./keys.ts";
-import { rsaPssSign, rsaVerify, usableRsa } from "./noble-rsa.ts";
+import { type DiffieHellmanKey, diffieHellman, x25519MlKem768 } from "./groups.ts";
+import { COORDINATE_LENGTH, type Curve, type PrivateKeyParts, parsePkcs8, parseSpki, usableRsa } from "./keys.ts";
+import { rsaPssSign, rsaVerify } from "./noble-rsa.ts";
 import type {
   Aead,
   CipherSuite,
@@ -82,84 +81,22 @@ function suite(name: CipherSuite["name"], hash: Hash, keyLength: number, cipher:
   };
 }
 
-/** What `compute` gives; its exceptions mean that the peer's share is no valid element. */
-function withPeerShare<T>(group: NamedGroupName, share: Uint8Array, length: number, compute: () => T): T {
-  if (share.length !== length) {
-    throw fault("ERR_TLS_ILLEGAL_PARAMETER", `a share of ${share.length} bytes for ${group}`);
-  }
-  try {
-    return compute();
-  } catch (cause) {
-    throw fault("ERR_TLS_ILLEGAL_PARAMETER", `not a valid share for ${group}`, { cause });
-  }
-}
-
-/** A Diffie-Hellman group, where both sides do the same thing. */
-function diffieHellman(
-  name: NamedGroupName,
-  shareLength: number,
-  keygen: () => { readonly secretKey: Uint8Array; readonly publicKey: Uint8Array },
-  secret: (secretKey: Uint8Array, peerPublicKey: Uint8Array) => Uint8Array,
-): Group {
-  const agree = (secretKey: Uint8Array, peer: Uint8Array) =>
-    withPeerShare(name, peer, shareLength, () => secret(secretKey, peer));
-  return {
-    name,
-    generate() {
-      const { secretKey, publicKey } = keygen();
-      return { publicKey, agree: (peer) => agree(secretKey, peer) };
-    },
-    encapsulate(peer) {
-      const { secretKey, publicKey } = keygen();
-      return { publicKey, sharedSecret: agree(secretKey, peer) };
-    },
-  };
-}
-
-/** RFC 8446 4.2.8.2: uncompressed points only. The secret is the x-coordinate (7.4.2). */
+/** The secret is the x-coordinate alone (RFC 8446 7.4.2). */
 function ecdhe(name: NamedGroupName, curve: Curve): Group {
-  const { getSharedSecret, getPublicKey, utils } = CURVES[curve];
-  const keygen = () => {
+  return diffieHellman(name, 1 + 2 * COORDINATE_LENGTH[curve], () => {
+    const { getSharedSecret, getPublicKey, utils } = CURVES[curve];
     const secretKey = utils.randomSecretKey();
-    return { secretKey, publicKey: getPublicKey(secretKey, false) };
-  };
-  return diffieHellman(name, 1 + 2 * COORDINATE_LENGTH[curve], keygen, (secretKey, peer) => {
-    if (peer[0] !== 4) throw new Error("not an uncompressed point");
-    return getSharedSecret(secretKey, peer).slice(1);
+    return {
+      publicKey: getPublicKey(secretKey, false),
+      secret: (peer) => getSharedSecret(secretKey, peer).slice(1),
+    };
   });
 }
 
-const MLKEM_PUBLIC_LENGTH = 1184;
-const MLKEM_CIPHERTEXT_LENGTH = 1088;
-const X25519_LENGTH = 32;
-
-/** draft-ietf-tls-ecdhe-mlkem 4: ML-KEM comes first in shares and in the secret. */
-const x25519MlKem768: Group = {
-  name: "X25519MLKEM768",
-  generate() {
-    const kem = ml_kem768.keygen();
-    const { secretKey, publicKey } = x25519.keygen();
-    return {
-      publicKey: concat(kem.publicKey, publicKey),
-      agree: (peer) =>
-        withPeerShare("X25519MLKEM768", peer, MLKEM_CIPHERTEXT_LENGTH + X25519_LENGTH, () =>
-          concat(
-            ml_kem768.decapsulate(peer.subarray(0, MLKEM_CIPHERTEXT_LENGTH), kem.secretKey),
-            x25519.getSharedSecret(secretKey, peer.subarray(MLKEM_CIPHERTEXT_LENGTH)),
-          ),
-        ),
-    };
-  },
-  encapsulate: (peer) =>
-    withPeerShare("X25519MLKEM768", peer, MLKEM_PUBLIC_LENGTH + X25519_LENGTH, () => {
-      const { cipherText, sharedSecret } = ml_kem768.encapsulate(peer.subarray(0, MLKEM_PUBLIC_LENGTH));
-      const { secretKey, publicKey } = x25519.keygen();
-      return {
-        publicKey: concat(cipherText, publicKey),
-        sharedSecret: concat(sharedSecret, x25519.getSharedSecret(secretKey, peer.subarray(MLKEM_PUBLIC_LENGTH))),
-      };
-    }),
-};
+function x25519Key(): DiffieHellmanKey {
+  const { secretKey, publicKey } = x25519.keygen();
+  return { publicKey, secret: (peer) => x25519.getSharedSecret(secretKey, peer) };
+}
 
 function verify({ spki }: PublicKey, algorithm: SignatureAlgorithm, message: Uint8Array, signature: Uint8Array) {
   try {
@@ -218,6 +155,7 @@ function random(length: number): Uint8Array {
 
 function createProvider(): CryptoProvider {
   const hashes = { sha256: nobleHash("sha256"), sha384: nobleHash("sha384"), sha512: nobleHash("sha512") };
+  const x25519Group = diffieHellman("x25519", 32, x25519Key);
   return {
     name: "noble",
     random,
@@ -229,8 +167,8 @@ function createProvider(): CryptoProvider {
       suite("TLS_AES_256_GCM_SHA384", hashes.sha384, 32, gcm),
     ],
     groups: [
-      x25519MlKem768,
-      diffieHellman("x25519", X25519_LENGTH, () => x25519.keygen(), x25519.getSharedSecret),
+      x25519MlKem768(x25519Group),
+      x25519Group,
       ecdhe("secp256r1", "P-256"),
       ecdhe("secp384r1", "P-384"),
       ecdhe("secp521r1", "P-521"),
