@@ -8,8 +8,10 @@ import { fault } from "../errors.ts";
 export interface NameAttribute {
   /** Dotted decimal. */
   readonly type: string;
-  /** The text, or `#` and the hexadecimal DER when the value is no string. */
+  /** The text, or `#` and the hexadecimal DER where `isText` is false. */
   readonly value: string;
+  /** False when the value is no string, or no string that can be decoded. */
+  readonly isText: boolean;
 }
 
 /** Attributes in one name. */
@@ -124,11 +126,18 @@ function walk(der: Uint8Array): void {
     while (rdn.remaining > 0) {
       if (++count > MAX_ATTRIBUTES) throw fault("ERR_TLS_PEM", `a name of more than ${MAX_ATTRIBUTES} attributes`);
       const attribute = rdn.sequence();
-      attribute.read(Tag.oid);
+      if (isShortOid(attribute)) attribute.read(Tag.oid);
+      else attribute.oid();
       attribute.raw();
       attribute.finish("the attribute");
     }
   }
+}
+
+/** True before an OID of three single-byte arcs such as 2.5.4.3, which cannot be malformed and need no decoding yet. */
+function isShortOid({ bytes, position, end }: DerReader): boolean {
+  if (position + 5 > end || bytes[position] !== Tag.oid || bytes[position + 1] !== 3) return false;
+  return ((bytes[position + 2] as number) | (bytes[position + 3] as number) | (bytes[position + 4] as number)) < 0x80;
 }
 
 function decode(der: Uint8Array): NameAttribute[][] {
@@ -141,7 +150,8 @@ function decode(der: Uint8Array): NameAttribute[][] {
       const attribute = rdn.sequence();
       const type = attribute.oid();
       const { tag, raw, content } = attribute.element();
-      attributes.push({ type, value: stringValue(tag, content.rest()) ?? `#${toHex(raw)}` });
+      const text = stringValue(tag, content.rest());
+      attributes.push({ type, value: text ?? `#${toHex(raw)}`, isText: text !== undefined });
     }
     names.push(attributes);
   }
@@ -175,7 +185,8 @@ function decodeText(encoding: string, content: Uint8Array): string | undefined {
 
 /** Case-insensitive and white-space-folded (RFC 5280 7.1); lengths in front keep different lists different. */
 function rdnKey(rdn: readonly NameAttribute[]): string {
-  const parts = rdn.map(({ type, value }) => {
+  const parts = rdn.map(({ type, value, isText }) => {
+    if (!isText) return `${type}${value};`;
     const folded = value.normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " ");
     return `${type}=${folded.length}:${folded};`;
   });
@@ -183,7 +194,9 @@ function rdnKey(rdn: readonly NameAttribute[]): string {
 }
 
 function rdnText(rdn: readonly NameAttribute[]): string {
-  return rdn.map(({ type, value }) => `${SHORT_NAMES[type] ?? type}=${escapeValue(value)}`).join("+");
+  return rdn
+    .map(({ type, value, isText }) => `${SHORT_NAMES[type] ?? type}=${isText ? escapeValue(value) : value}`)
+    .join("+");
 }
 
 /** RFC 4514 2.4. Control and direction characters as well, so that a name cannot forge a log line. */
