@@ -43,6 +43,9 @@ import type {
 } from "./provider.ts";
 import { algorithmFits, schemeAlgorithm, schemesFor } from "./signatures.ts";
 
+/** Of every AEAD here, in bytes. */
+const TAG_LENGTH = 16;
+
 /** Options of {@link createNodeProvider}. */
 export interface NodeProviderOptions {
   /** How many imported public keys are kept, the least recently used going first; 0 keeps none. Default 256. */
@@ -122,8 +125,6 @@ function nodeHashState(running: NodeHash): HashState {
     digest: () => plain(running.digest()),
   };
 }
-
-const TAG_LENGTH = 16;
 
 function suite(
   name: CipherSuite["name"],
