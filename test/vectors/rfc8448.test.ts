@@ -5,6 +5,7 @@ import { toHex } from "../../src/bytes/hex.ts";
 import { Certificate } from "../../src/codec/messages.ts";
 import { decode } from "../../src/codec/schema.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
+import { nodeProvider } from "../../src/crypto/node.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { extract } from "../../vectors/rfc8448/extract.ts";
 import { rsaPrivateKey, SECTIONS, type Trace, trace, traceData, traceOf } from "../../vectors/rfc8448/load.ts";
@@ -70,7 +71,7 @@ describe("the extraction refuses", () => {
   });
 });
 
-describe.each([nobleProvider])("RFC 8448 with $name", (provider) => {
+describe.each([nobleProvider, nodeProvider])("RFC 8448 with $name", (provider) => {
   it.each(SECTIONS)("section %i: every printed value comes out again", async (section) => {
     const subject = trace(section);
     const checked = await recompute(subject, provider, section === 4 ? psk : undefined);
