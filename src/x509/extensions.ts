@@ -19,7 +19,11 @@ export interface ExtensionValues {
   nameConstraints?: NameConstraints;
   authorityKeyId?: Uint8Array;
   subjectKeyId?: Uint8Array;
+  /** False when certificatePolicies holds a qualifier that is not known. */
+  policiesUnderstood?: boolean;
 }
+
+const POLICIES = "2.5.29.32";
 
 /**
  * What each known extension's contents mean. Policies are understood in so far as no caller can ask for one: without
@@ -42,7 +46,9 @@ const KNOWN: Readonly<Record<string, (value: DerReader, into: ExtensionValues) =
   "2.5.29.30": (value, into) => {
     into.nameConstraints = readNameConstraints(value.sequence());
   },
-  "2.5.29.32": skip,
+  [POLICIES]: (value, into) => {
+    into.policiesUnderstood = readPolicies(value.sequence());
+  },
   "2.5.29.33": skip,
   "2.5.29.35": (value, into) => {
     const identifier = value.sequence();
@@ -58,9 +64,14 @@ const KNOWN: Readonly<Record<string, (value: DerReader, into: ExtensionValues) =
   "2.5.29.54": skip,
 };
 
-/** True for extensions whose meaning is honoured, so that they may be critical. */
-export function isUnderstood(oid: string): boolean {
-  return Object.hasOwn(KNOWN, oid);
+/** OIDs of the critical extensions whose meaning is not, or not wholly, honoured. */
+export function unhandledCritical(extensions: readonly Extension[], values: ExtensionValues): string[] {
+  return extensions
+    .filter(
+      ({ oid, critical }) =>
+        critical && (KNOWN[oid] === undefined || (oid === POLICIES && values.policiesUnderstood === false)),
+    )
+    .map(({ oid }) => oid);
 }
 
 /** All extensions in order. A second one of the same type is refused (RFC 5280 4.2). */
@@ -85,12 +96,34 @@ export function readExtensions(list: DerReader): Extension[] {
 export function readExtensionValues(extensions: readonly Extension[]): ExtensionValues {
   const values: ExtensionValues = {};
   for (const { oid, value } of extensions) {
-    if (!isUnderstood(oid)) continue;
+    const read = KNOWN[oid];
+    if (read === undefined) continue;
     const reader = new DerReader(value);
-    KNOWN[oid]?.(reader, values);
+    read(reader, values);
     reader.finish(`extension ${oid}`);
   }
   return values;
+}
+
+/** The qualifiers of RFC 5280 4.2.1.4: a pointer to the CPS and a notice, neither of which has a bearing here. */
+const QUALIFIERS = ["1.3.6.1.5.5.7.2.1", "1.3.6.1.5.5.7.2.2"];
+
+/** True when every qualifier is known, which a critical certificatePolicies demands (RFC 5280 4.2.1.4). */
+function readPolicies(sequence: DerReader): boolean {
+  let understood = true;
+  while (sequence.remaining > 0) {
+    const policy = sequence.sequence();
+    policy.oid();
+    const qualifiers = policy.optional(Tag.sequence);
+    policy.finish("a policy");
+    while (qualifiers !== undefined && qualifiers.remaining > 0) {
+      const qualifier = qualifiers.sequence();
+      understood &&= QUALIFIERS.includes(qualifier.oid());
+      qualifier.raw();
+      qualifier.finish("a policy qualifier");
+    }
+  }
+  return understood;
 }
 
 function skip(value: DerReader): void {
@@ -100,9 +133,9 @@ function skip(value: DerReader): void {
 /** RFC 5280 4.2.1.9 */
 function readBasicConstraints(sequence: DerReader): { ca: boolean; pathLength: number | undefined } {
   const ca = sequence.peek() === Tag.boolean && sequence.boolean();
+  // Without cA the path length should not be there (RFC 5280 4.2.1.9), and means nothing.
   const pathLength = sequence.peek() === Tag.integer ? sequence.smallInteger() : undefined;
   sequence.finish("basicConstraints");
-  if (pathLength !== undefined && !ca) throw malformed("a path length in a certificate that is no CA");
   return { ca, pathLength };
 }
 

@@ -5,7 +5,7 @@ import { keyAlgorithm } from "../crypto/keys.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { Certificate } from "./certificate.ts";
 import { DistinguishedName } from "./distinguished.ts";
-import { isUnderstood, readExtensions, readExtensionValues } from "./extensions.ts";
+import { readExtensions, readExtensionValues, unhandledCritical } from "./extensions.ts";
 
 /** Bytes of one certificate: room for post-quantum signatures and long lists of names. */
 const MAX_CERTIFICATE = 128 * 1024;
@@ -76,7 +76,7 @@ function readCertificate(der: Uint8Array): Certificate {
     notAfter,
     publicKey,
     extensions,
-    unhandledCritical: extensions.filter((item) => item.critical && !isUnderstood(item.oid)).map(({ oid }) => oid),
+    unhandledCritical: unhandledCritical(extensions, values),
     basicConstraints: values.basicConstraints,
     keyUsage: values.keyUsage,
     extendedKeyUsage: values.extendedKeyUsage,

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { derEncode, Tag } from "../../src/bytes/der.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
+import { nodeProvider } from "../../src/crypto/node.ts";
 
 import { TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
@@ -522,7 +523,7 @@ describe.each(["server", "client"] as const)("the chain of a %s", (role) => {
     const { sent, trusted, options, name = "localhost" } = await make(role);
     const wanted = role === "server" || code === "ERR_TLS_CERT_ALTNAME_INVALID" ? name : undefined;
     const verifier = trustVerifier({ trust: trustStore(trusted.map(({ pem }) => pem)), ...options });
-    const outcomes = [nobleProvider].map((provider) => {
+    const outcomes = [nodeProvider, nobleProvider].map((provider) => {
       const certificates = sent.map(({ der }) => der);
       try {
         return settle(verifier.verify({ certificates, role, name: wanted, time: Date.now(), provider }));

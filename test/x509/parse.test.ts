@@ -189,7 +189,6 @@ describe("parseCertificate", () => {
       ),
       /BOOLEAN/,
     ],
-    ["a path length without CA", withExtension("2.5.29.19", encodeSequence(Uint8Array.of(2, 1, 0))), /path length/],
     [
       "a negative path length",
       withExtension("2.5.29.19", encodeSequence(Uint8Array.of(1, 1, 255, 2, 1, 255))),
@@ -257,6 +256,16 @@ describe("parseCertificate", () => {
     const error = caught(() => parseCertificate(altered(leaf.der, change)));
     expect(error).toMatchObject({ code: "CERT_PARSE_ERROR", alert: "bad_certificate" });
     expect(error.message).toMatch(reason);
+  });
+
+  it("understands critical certificatePolicies as far as their qualifiers are known", () => {
+    const policies = (qualifier: string) => {
+      const qualifiers = encodeSequence(encodeSequence(encodeOid(qualifier), derEncode(Tag.ia5String, utf8("x"))));
+      const value = encodeSequence(encodeSequence(encodeOid("1.2.3")), encodeSequence(encodeOid("1.2.4"), qualifiers));
+      return altered(leaf.der, withExtensions(encodeExtension({ oid: "2.5.29.32", critical: true, value })));
+    };
+    expect(parseCertificate(policies("1.3.6.1.5.5.7.2.1")).unhandledCritical).toEqual([]);
+    expect(parseCertificate(policies("1.2.5")).unhandledCritical).toEqual(["2.5.29.32"]);
   });
 
   it("refuses an explicit FALSE nowhere, since issuers write it", () => {
