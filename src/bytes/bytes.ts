@@ -2,6 +2,11 @@
 
 /** One new array of all `parts` in order. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  return join(parts);
+}
+
+/** The same for a list of any length: more arguments than the stack holds are no matter here. */
+export function join(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
   const joined = new Uint8Array(length);

@@ -1,4 +1,4 @@
-/** One table: extension × messages in which it may appear × schema (RFC 9846 4.2, RFC 8446 4.2). */
+/** One table: extension × messages in which it may appear × schema (RFC 9846 4.3, RFC 8446 4.2). */
 import type { Reader } from "../bytes/reader.ts";
 import { Reader as BoundedReader } from "../bytes/reader.ts";
 import { fault } from "../errors.ts";

@@ -2,7 +2,7 @@
  * The sans-IO engine: bytes in, bytes and events out. It runs a handshake flow, joins its effects to records, and owns what
  * lives after the handshake. No socket, no timer, no clock and no randomness of its own.
  */
-import { concat } from "../bytes/bytes.ts";
+import { join } from "../bytes/bytes.ts";
 import { Alert, decodeBody, type HandshakeMessage, KeyUpdate, NewSessionTicket } from "../codec/messages.ts";
 import { AlertDescription, AlertLevel, ContentType, KeyUpdateRequest } from "../codec/registry.ts";
 import { decode } from "../codec/schema.ts";
@@ -39,6 +39,8 @@ export type StartFlow = (effects: HandshakeEffects) => Flow<HandshakeResult>;
 
 /** Records without content, warnings and KeyUpdates that a peer may send in a row. */
 const MAX_IN_A_ROW = 32;
+/** What a queued chunk of plaintext counts besides its bytes: memory of a Uint8Array and its buffer. */
+const CHUNK_COST = 128;
 interface InARow {
   empty: number;
   warnings: number;
@@ -72,6 +74,7 @@ export class TlsEngine {
   #inARow: InARow = { empty: 0, warnings: 0, keyUpdates: 0 };
   #plaintext: Uint8Array[] = [];
   #plaintextLength = 0;
+  #keyUpdateAwaited = false;
   #unsent: Uint8Array[] = [];
   #unsentLength = 0;
   #events: EngineEvent[] = [];
@@ -179,7 +182,7 @@ export class TlsEngine {
   read(): Uint8Array | undefined {
     const chunk = this.#plaintext.shift();
     if (chunk === undefined) return undefined;
-    this.#plaintextLength -= chunk.length;
+    this.#plaintextLength -= chunk.length + CHUNK_COST;
     this.#process();
     return chunk;
   }
@@ -196,7 +199,7 @@ export class TlsEngine {
     if (this.#writeClosed || this.#closeRequested) throw this.#own("ERR_TLS_CLOSED");
     const taken = Math.min(data.length, this.writable);
     if (taken === 0) return 0;
-    if (this.#mayWrite && !this.#running) {
+    if (this.#mayWrite && !this.#running && this.#unsentLength === 0) {
       this.#guard(() => {
         this.#payKeyUpdate();
         this.#records.sendApplicationData(data.subarray(0, taken));
@@ -212,7 +215,7 @@ export class TlsEngine {
   /** Takes the bytes to send to the peer. The array is the caller's. */
   takeOutput(): Uint8Array {
     if (!this.#running && this.#error === undefined) this.#guard(() => this.#payKeyUpdate());
-    return concat(...this.#records.takeOutput());
+    return join(this.#records.takeOutput());
   }
 
   /** Sends close_notify after everything written so far (RFC 8446 6.1). Reading goes on. */
@@ -231,10 +234,15 @@ export class TlsEngine {
     this.#settle();
   }
 
-  /** Moves this side's sending key on (RFC 8446 4.6.3), and the peer's too when asked. */
+  /**
+   * Moves this side's sending key on (RFC 8446 4.6.3), and the peer's too when asked. While a request is unanswered no
+   * other is made (RFC 9846 4.7.3).
+   */
   updateKeys(request: "update_requested" | "update_not_requested" = "update_not_requested"): void {
     if (this.#result === undefined || this.#writeClosed) throw this.#own("ERR_TLS_CLOSED");
-    this.#guard(() => this.#records.updateWriteKey(request));
+    const ask = request === "update_requested" && !this.#keyUpdateAwaited;
+    if (ask) this.#keyUpdateAwaited = true;
+    this.#guard(() => this.#records.updateWriteKey(ask ? request : "update_not_requested"));
     this.#settle();
   }
 
@@ -265,6 +273,8 @@ export class TlsEngine {
 
   /** Runs the flow up to its next suspension. */
   #step(resume: () => IteratorResult<Suspension, HandshakeResult>): void {
+    // An observer may have ended it meanwhile.
+    if (this.#error !== undefined) return;
     this.#suspension = undefined;
     this.#running = true;
     let step: IteratorResult<Suspension, HandshakeResult>;
@@ -277,13 +287,10 @@ export class TlsEngine {
       return;
     }
     this.#running = false;
-    if (this.#aborting !== undefined) {
-      this.#fail(this.#aborting);
-    } else if (step.done) {
-      this.#complete(step.value);
-    } else {
-      this.#suspend(step.value);
-    }
+    // Before an abort takes effect: an abandoned promise needs its handlers too.
+    if (!step.done) this.#suspend(step.value);
+    if (this.#aborting !== undefined) this.#fail(this.#aborting);
+    else if (step.done) this.#complete(step.value);
     this.#flushUnsent();
   }
 
@@ -391,7 +398,9 @@ export class TlsEngine {
     if (KeyUpdateRequest.name(request_update) === undefined) {
       throw fault("ERR_TLS_ILLEGAL_PARAMETER", `request_update ${request_update}`);
     }
-    this.#count("keyUpdates", "ERR_TLS_TOO_MANY_KEY_UPDATES");
+    // An answer is not counted: this side decides how many there are.
+    if (this.#keyUpdateAwaited) this.#keyUpdateAwaited = false;
+    else this.#count("keyUpdates", "ERR_TLS_TOO_MANY_KEY_UPDATES");
     this.#records.updateReadKey();
     const requested = request_update === KeyUpdateRequest.codes.update_requested;
     // Several requests while this side is silent get one answer.
@@ -448,8 +457,9 @@ export class TlsEngine {
     }
     this.#inARow = { empty: 0, warnings: 0, keyUpdates: 0 };
     this.#noteAccepted();
-    this.#plaintext.push(record.content);
-    this.#plaintextLength += record.content.length;
+    // Padding is not kept: behind one byte there may be 16 KiB of it.
+    this.#plaintext.push(record.padding > record.content.length ? record.content.slice() : record.content);
+    this.#plaintextLength += record.content.length + CHUNK_COST;
   }
 
   /** RFC 8446 6. The level is ignored. */
@@ -465,6 +475,7 @@ export class TlsEngine {
     const { description } = decode(Alert, record.content, "the alert");
     const name = AlertDescription.name(description);
     if (name === "user_canceled") {
+      this.#assertNoPartialMessage();
       // RFC 9846 6.1: a close_notify follows.
       this.#count("warnings", "ERR_TLS_TOO_MANY_WARNINGS");
       return;

@@ -32,6 +32,8 @@ export interface RecordOptions {
 export interface InboundRecord {
   readonly type: number;
   readonly content: Uint8Array;
+  /** Bytes of padding behind `content` in the same memory. */
+  readonly padding: number;
   /** False for records that came in the clear. */
   readonly isProtected: boolean;
 }
@@ -52,6 +54,7 @@ export class RecordConnection {
   #output: Uint8Array[] = [];
   #outputLength = 0;
   #helloSent = false;
+  #paddingFailed = false;
   #compatibility: "off" | "wanted" | "sent" = "off";
 
   constructor(options: RecordOptions) {
@@ -90,12 +93,12 @@ export class RecordConnection {
     if (record === undefined) return undefined;
     if (this.#opener === undefined || record.type !== application_data) {
       this.#observeReceived(record, record.type, record.fragment, 0, undefined);
-      return { type: record.type, content: record.fragment, isProtected: false };
+      return { type: record.type, content: record.fragment, padding: 0, isProtected: false };
     }
     const sequence = this.#opener.records;
     const { type, content, padding } = this.#opener.open(record);
     this.#observeReceived(record, type, content, padding, sequence);
-    return { type, content, isProtected: true };
+    return { type, content, padding, isProtected: true };
   }
 
   /** Queues a handshake message; those of one flight share records. */
@@ -205,7 +208,7 @@ export class RecordConnection {
   }
 
   #send(type: number, content: Uint8Array): void {
-    const { maxFragment, padding, recordsPerKey } = this.#options;
+    const { maxFragment, recordsPerKey } = this.#options;
     // RFC 8446 D.4: the client's dummy stands before its second flight.
     if (this.#options.side === "client" && this.#helloSent) this.#changeCipherSpec();
     for (let offset = 0; offset < content.length || offset === 0; offset += maxFragment) {
@@ -214,12 +217,27 @@ export class RecordConnection {
       if (type === application_data && limit !== undefined && (this.#sealer?.records ?? 0) >= limit - 1) {
         this.updateWriteKey("update_not_requested");
       }
-      const wanted = this.#sealer === undefined ? 0 : (padding?.(type, fragment.length) ?? 0);
+      const wanted = this.#sealer === undefined ? 0 : this.#padding(type, fragment.length);
       // RFC 8446 5.4: the padded plaintext obeys the record limit.
-      const added = Math.max(0, Math.min(Math.floor(wanted), MAX_PLAINTEXT - fragment.length));
-      this.#emit(type, fragment, added);
+      this.#emit(type, fragment, Math.max(0, Math.min(wanted, MAX_PLAINTEXT - fragment.length)));
     }
     this.#helloSent = true;
+  }
+
+  /** What the application wants added to a record; once its callback has failed, nothing, so that the alert still goes. */
+  #padding(type: number, length: number): number {
+    const { padding } = this.#options;
+    if (padding === undefined || this.#paddingFailed) return 0;
+    let wanted: number;
+    try {
+      wanted = padding(type, length);
+    } catch (cause) {
+      this.#paddingFailed = true;
+      throw fault("ERR_TLS_CALLBACK_FAILED", "padding", { cause });
+    }
+    if (Number.isFinite(wanted)) return Math.floor(wanted);
+    this.#paddingFailed = true;
+    throw fault("ERR_TLS_CALLBACK_FAILED", `padding gave ${wanted}`);
   }
 
   #emit(type: number, content: Uint8Array, padding: number): void {

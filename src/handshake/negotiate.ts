@@ -32,7 +32,7 @@ export function openClientHello(raw: ClientHello): OpenedClientHello {
     );
     throw fault("ERR_SSL_UNSUPPORTED_PROTOCOL", `the client offers ${offered.join(", ")}`);
   }
-  // RFC 9846 4.1.2
+  // RFC 9846 4.2.2
   if (raw.legacy_version !== LEGACY_VERSION)
     throw fault("ERR_SSL_UNSUPPORTED_PROTOCOL", "legacy_version is not 0x0303");
   if (raw.legacy_compression_methods.length !== 1 || raw.legacy_compression_methods[0] !== 0) {
@@ -60,10 +60,15 @@ export function openClientHello(raw: ClientHello): OpenedClientHello {
 
 /** RFC 8446 4.2.8: one share a group, only groups offered, in their order. */
 function checkKeyShares(groups: readonly number[], shares: readonly { readonly group: number }[]): void {
+  const order = new Map<number, number>();
+  groups.forEach((group, index) => {
+    if (!order.has(group)) order.set(group, index);
+  });
   let previous = -1;
   for (const { group } of shares) {
-    const index = groups.indexOf(group);
-    if (index < 0) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "a key_share for a group not in supported_groups");
+    const index = order.get(group);
+    if (index === undefined)
+      throw fault("ERR_TLS_ILLEGAL_PARAMETER", "a key_share for a group not in supported_groups");
     if (index <= previous) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "key_share repeats a group or changes the order");
     previous = index;
   }
@@ -185,7 +190,7 @@ export function checkServerHello(
   const versionOf = hello.extensions.find(({ name }) => name === "supported_versions")?.value;
   if (versionOf === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "supported_versions");
   if (versionOf !== TLS_1_3) throw illegal("selected_version is not TLS 1.3 (RFC 8446 4.2.1)");
-  // RFC 9846 4.1.3
+  // RFC 9846 4.2.3
   if (hello.legacy_version !== LEGACY_VERSION)
     throw fault("ERR_SSL_UNSUPPORTED_PROTOCOL", "legacy_version is not 0x0303");
   if (!equal(hello.legacy_session_id_echo, offer.legacy_session_id)) throw illegal("legacy_session_id_echo differs");

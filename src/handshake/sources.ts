@@ -20,7 +20,7 @@ export interface Sources {
   cookie?(): Uint8Array | undefined;
 }
 
-/** Fresh values from the provider: RFC 9846 4.2.8 forbids reusing a key share for another connection. */
+/** Fresh values from the provider: RFC 9846 4.3.8 forbids reusing a key share for another connection. */
 export function liveSources(provider: CryptoProvider): Sources {
   return {
     random: (_purpose, length) => provider.random(length),

@@ -14,6 +14,9 @@ export const MAX_PLAINTEXT = 0x4000;
 /** RFC 8446 5.2 */
 export const MAX_CIPHERTEXT = MAX_PLAINTEXT + 256;
 
+/** What a peer that speaks HTTP begins with. */
+const HTTP_METHODS = ["GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS ", "CONNECT ", "PRI ", "TRACE "];
+
 /** A record as it was on the wire; both arrays are views. */
 export interface WireRecord {
   readonly type: number;
@@ -85,7 +88,12 @@ export class RecordReader {
     const available = this.#queue.view;
     if (available.length === 0) return undefined;
     const type = available[0] as number;
-    if (ContentType.name(type) === undefined) throw this.#notTls(type);
+    if (ContentType.name(type) === undefined) {
+      // An HTTP method that is not there whole yet may still become one.
+      if (this.#first && HTTP_METHODS.some((method) => method.startsWith(latin1(available.subarray(0, 8)))))
+        return undefined;
+      throw this.#notTls(type);
+    }
     if (available.length < RECORD_HEADER_LENGTH) return undefined;
     const length = ((available[3] as number) << 8) | (available[4] as number);
     const isProtected = protectedOnly && type === ContentType.codes.application_data;
@@ -101,7 +109,7 @@ export class RecordReader {
 
   #notTls(type: number): Error {
     const start = latin1(this.#queue.view.subarray(0, 8));
-    if (this.#first && /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|PRI|TRACE) ?/.test(start)) {
+    if (this.#first && HTTP_METHODS.some((method) => start.startsWith(method))) {
       return fault("ERR_SSL_HTTP_REQUEST");
     }
     if (this.#first) return fault("ERR_SSL_WRONG_VERSION_NUMBER", `its first byte is ${type}`);
