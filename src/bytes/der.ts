@@ -264,7 +264,8 @@ function decodeOid(content: Uint8Array): string {
     start = byte < 0x80;
     if (arc >= 2 ** 46) return decodeLargeOid(content);
     if (!start) continue;
-    text = text === "" ? firstArcs(BigInt(arc)) : `${text}.${arc}`;
+    if (text !== "") text = `${text}.${arc}`;
+    else text = arc < 80 ? `${arc < 40 ? 0 : 1}.${arc % 40}` : `2.${arc - 80}`;
     arc = 0;
   }
   return text;

@@ -10,7 +10,8 @@
  * ```
  */
 export function parseAddress(text: string): Uint8Array | undefined {
-  return parseIpv4(text) ?? parseIpv6(text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text);
+  if (!text.includes(":")) return parseIpv4(text);
+  return parseIpv6(text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text);
 }
 
 /** Dotted decimal, or RFC 5952; hexadecimal pairs for any other length. */

@@ -101,7 +101,9 @@ export class DistinguishedName {
 
   /** Values of one attribute type, outermost first. */
   values(type: string): string[] {
-    return this.rdns.flat().flatMap((attribute) => (attribute.type === type ? [attribute.value] : []));
+    const values: string[] = [];
+    for (const rdn of this.rdns) for (const attribute of rdn) if (attribute.type === type) values.push(attribute.value);
+    return values;
   }
 
   /** RFC 5280 7.1 equality. */

@@ -148,12 +148,11 @@ class Search implements RuleContext {
   /** Possible issuers by name: anchors first, then those whose key identifier fits. */
   #candidates(subject: Certificate): Candidate[] {
     const candidates: Candidate[] = [];
-    for (const isAnchor of [true, false]) {
-      const found = isAnchor
-        ? this.#request.trust.named(subject.issuer)
-        : (this.#intermediates.get(subject.issuer.key) ?? []);
+    const add = (found: readonly Certificate[], isAnchor: boolean): void => {
       for (const certificate of found) candidates.push({ certificate, isAnchor, fit: keyIdFit(subject, certificate) });
-    }
+    };
+    add(this.#request.trust.named(subject.issuer), true);
+    if (this.#intermediates.size > 0) add(this.#intermediates.get(subject.issuer.key) ?? [], false);
     return candidates.length < 2 ? candidates : candidates.sort((a, b) => preference(b) - preference(a));
   }
 

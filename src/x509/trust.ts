@@ -17,6 +17,8 @@ export class TrustStore {
   /** Tells stores apart that follow each other; what was decided under another generation is to be decided again. */
   readonly generation: number;
   readonly #bySubject = new Map<string, Certificate[]>();
+  /** By the last bytes of the certificate, which is its signature: a lookup that costs nothing. */
+  readonly #byEnd = new Map<number, Certificate[]>();
 
   constructor(anchors: readonly Certificate[], generation: number) {
     const distinct: Certificate[] = [];
@@ -24,8 +26,9 @@ export class TrustStore {
       const key = anchor.subject.key;
       const namesakes = this.#bySubject.get(key) ?? [];
       if (namesakes.some((other) => equal(other.der, anchor.der))) continue;
-      namesakes.push(anchor);
-      this.#bySubject.set(key, namesakes);
+      this.#bySubject.set(key, [...namesakes, anchor]);
+      const end = lastBytes(anchor.der);
+      this.#byEnd.set(end, [...(this.#byEnd.get(end) ?? []), anchor]);
       distinct.push(anchor);
     }
     this.anchors = distinct;
@@ -44,8 +47,14 @@ export class TrustStore {
 
   /** The anchor that is this very certificate. */
   find(certificate: Certificate): Certificate | undefined {
-    return this.named(certificate.subject).find((anchor) => equal(anchor.der, certificate.der));
+    return this.#byEnd.get(lastBytes(certificate.der))?.find((anchor) => equal(anchor.der, certificate.der));
   }
+}
+
+function lastBytes(der: Uint8Array): number {
+  let value = 0;
+  for (let i = Math.max(0, der.length - 4); i < der.length; i++) value = (value << 8) | (der[i] as number);
+  return value;
 }
 
 /**
