@@ -5,7 +5,7 @@ import { type ExtensionInput, encodeName, extension, generalName, type SubjectIn
 import { issueCertificate, keyIdentifier, randomSerialNumber } from "./issue.ts";
 import { generateKeyPair, type IssuedKeyKind, type KeyPair } from "./keys.ts";
 
-export type { SubjectAttribute, SubjectInput } from "./encode.ts";
+export type { SubjectInput } from "./encode.ts";
 export type { IssuedKeyKind } from "./keys.ts";
 
 /** How to set up an authority. */

@@ -39,13 +39,13 @@ export function rejection(failures: readonly FailedPath[]): TlsError {
   const [worst] = failures;
   if (worst === undefined) throw fault("ERR_TLS_INTERNAL", "a rejection without a reason");
   const certificate = describe(worst.certificate);
-  return fault(worst.code, `${certificate}: ${worst.reason}`, {
+  return fault(worst.code, clip(`${certificate}: ${worst.reason}`), {
     rejection: {
       paths: failures.map(({ path, certificate: at, code, reason }) => ({
         path: path.map(describe),
         certificate: describe(at),
         code,
-        reason,
+        reason: clip(reason),
       })),
       remedy: REMEDIES[worst.code] ?? "see the reason",
     },
@@ -53,11 +53,21 @@ export function rejection(failures: readonly FailedPath[]): TlsError {
 }
 
 /** The subject; where it is empty, the first name there is. */
-export function describe(certificate: Certificate): string {
-  if (!certificate.subject.empty) return certificate.subject.text;
+function describe(certificate: Certificate): string {
+  return clip(certificate.subject.empty ? firstName(certificate) : certificate.subject.text);
+}
+
+function firstName(certificate: Certificate): string {
   const names = certificate.subjectAltName;
   if (names?.dns[0] !== undefined) return `DNS:${names.dns[0]}`;
   if (names?.uri[0] !== undefined) return `URI:${names.uri[0]}`;
   if (names?.email[0] !== undefined) return `email:${names.email[0]}`;
   return names?.ip[0] === undefined ? "a certificate without a name" : `IP:${formatAddress(names.ip[0])}`;
+}
+
+/** Characters of one text: a peer's certificate must not fill the log. */
+const MAX_TEXT = 1000;
+
+function clip(text: string): string {
+  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}…`;
 }

@@ -57,7 +57,17 @@ function readReference(name: string): ReferenceName | undefined {
   return isDomainName(text) ? { kind: "dns", text } : undefined;
 }
 
-/** Compares the names of a certificate with the one wanted (RFC 9525 6.3, 6.4). */
+/**
+ * Compares the names of a certificate with the one wanted (RFC 9525 6.3, 6.4).
+ *
+ * @example
+ * ```ts
+ * const authority = await createThrowawayAuthority();
+ * const { certificates } = await authority.issue({ dnsNames: ["*.example.com"] });
+ * const { matched } = matchName(parseCertificate(certificates[0]), referenceName("www.example.com"));
+ * console.log(matched); // true
+ * ```
+ */
 export function matchName(certificate: Certificate, wanted: ReferenceName): NameMatch {
   const dns = certificate.subjectAltName?.dns ?? [];
   const ip = certificate.subjectAltName?.ip ?? [];

@@ -21,8 +21,8 @@ const MAX_SERIAL = 64;
  *
  * @example
  * ```ts
- * const [block] = readPem(pem);
- * if (block !== undefined) console.log(parseCertificate(block.der).subject.text);
+ * const authority = await createThrowawayAuthority();
+ * console.log(parseCertificate(authority.certificate).subject.text); // CN=mutls throwaway root
  * ```
  */
 export function parseCertificate(der: Uint8Array): Certificate {

@@ -57,13 +57,14 @@ const criticalExtensions: Rule = ({ certificate: { unhandledCritical } }) =>
 
 /** RFC 5280 4.1.2.5: both ends belong to the period, which has whole seconds. Anchors expire too. */
 const validity: Rule = ({ certificate: { notBefore, notAfter } }, { time }) => {
-  if (time < notBefore) {
+  // Written so that a time that is no number is never within.
+  if (!(time >= notBefore)) {
     return [
       "CERT_NOT_YET_VALID",
       `valid from ${isoTime(notBefore)}, ${duration(notBefore - time)} after ${isoTime(time)}`,
     ];
   }
-  if (time >= notAfter + 1000) {
+  if (!(time < notAfter + 1000)) {
     return [
       "CERT_HAS_EXPIRED",
       `expired at ${isoTime(notAfter)}, ${duration(time - notAfter)} before ${isoTime(time)}`,

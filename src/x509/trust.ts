@@ -68,7 +68,8 @@ function lastBytes(der: Uint8Array): number {
  *
  * @example
  * ```ts
- * const trust = trustStore([authority.certificatePem]);
+ * const authority = await createThrowawayAuthority();
+ * const trust = trustStore(authority.certificatePem);
  * console.log(trust.anchors.length); // 1
  * ```
  */

@@ -51,22 +51,25 @@ const MAX_STEPS = 100_000;
  * Verifies chains against trust anchors: path building over unordered and superfluous certificates, then RFC 5280 6.1
  * and the name (RFC 9525).
  *
- * @throws TlsError `ERR_TLS_OPTION` from `verify` when the name wanted is neither a host name nor an address.
+ * @throws TlsError `ERR_TLS_OPTION` when a limit is no count; from `verify`, when the name wanted is neither a host name
+ * nor an address.
  *
  * @example
  * ```ts
+ * const authority = await createThrowawayAuthority();
+ * const { certificates } = await authority.issue({ subject: "here", dnsNames: ["localhost"] });
  * const verifier = trustVerifier({ trust: trustStore(authority.certificatePem) });
  * const identity = await settle(
- *   verifier.verify({ certificates, role: "server", name: "localhost", time: Date.now(), provider }),
+ *   verifier.verify({ certificates, role: "server", name: "localhost", time: Date.now(), provider: nobleProvider }),
  * );
- * console.log(identity.subject);
+ * console.log(identity.subject); // CN=here
  * ```
  */
 export function trustVerifier(options: TrustVerifierOptions): CertificateVerifier {
   const { trust } = options;
-  const maxCertificates = options.maxCertificates ?? 32;
-  const policy = { maxDepth: options.maxDepth ?? 10, minRsaBits: options.minRsaBits ?? 2048 };
-  const limits = { signatureChecks: options.maxSignatureChecks ?? 64, steps: MAX_STEPS };
+  const maxCertificates = limit(options, "maxCertificates", 32);
+  const policy = { maxDepth: limit(options, "maxDepth", 10), minRsaBits: limit(options, "minRsaBits", 2048) };
+  const limits = { signatureChecks: limit(options, "maxSignatureChecks", 64), steps: MAX_STEPS };
   return {
     *verify({ certificates, role, name, time, provider }) {
       const wanted = name === undefined ? undefined : referenceName(name);
@@ -79,6 +82,12 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
       return peerIdentity(path, role, true, provider);
     },
   };
+}
+
+function limit(options: TrustVerifierOptions, name: Exclude<keyof TrustVerifierOptions, "trust">, otherwise: number) {
+  const value = options[name] ?? otherwise;
+  if (!Number.isInteger(value) || value < 0) throw fault("ERR_TLS_OPTION", `${name} must be a count, not ${value}`);
+  return value;
 }
 
 /**

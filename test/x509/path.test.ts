@@ -161,6 +161,33 @@ describe("the search for a path", () => {
     expect(rejection?.remedy).toBe("renew the certificate, or check this machine's clock");
   });
 
+  it("refuses limits that are no counts, and a time that is no time", async () => {
+    const leaf = await makeCertificate({ issuer: root });
+    for (const wrong of [{ maxDepth: -1 }, { maxSignatureChecks: Number.NaN }, { minRsaBits: 1.5 }]) {
+      expect(refusal(() => verify([leaf], [root], wrong))).toMatchObject({ code: "ERR_TLS_OPTION" });
+    }
+    const certificates = [leaf.der];
+    const verifier = trustVerifier({ trust: trustStore(root.der) });
+    const request = {
+      certificates,
+      role: "server",
+      name: undefined,
+      time: Number.NaN,
+      provider: nodeProvider,
+    } as const;
+    expect(refusal(() => settle(verifier.verify(request)))).toMatchObject({ code: "CERT_NOT_YET_VALID" });
+  });
+
+  it("keeps a peer's long names out of the log", async () => {
+    const leaf = await makeCertificate({
+      issuer: root,
+      subject: "x".repeat(50_000),
+      names: [generalName.dns("y".repeat(50_000))],
+    });
+    const { message, rejection } = refusal(() => verify([leaf], [root], { name: "localhost" }));
+    expect(message.length + JSON.stringify(rejection).length).toBeLessThan(10_000);
+  });
+
   it("refuses a wanted name that is none", async () => {
     const leaf = await makeCertificate({ issuer: root });
     expect(refusal(() => verify([leaf], [root], { name: "no name" }))).toMatchObject({ code: "ERR_TLS_OPTION" });
