@@ -188,6 +188,20 @@ describe("the search for a path", () => {
     expect(message.length + JSON.stringify(rejection).length).toBeLessThan(10_000);
   });
 
+  it("accepts no chain in which any one bit of the leaf or the intermediate is another", async () => {
+    const middle = await makeAuthority({ subject: "middle", issuer: root });
+    const leaf = await makeCertificate({ issuer: middle });
+    for (const [position, { der }] of [leaf, middle].entries()) {
+      for (let i = 0; i < der.length; i++) {
+        const altered = der.slice();
+        altered[i] = (altered[i] as number) ^ (1 << (i % 8));
+        const sent = [leaf, middle].map((one, index) => (index === position ? { ...one, der: altered } : one));
+        const error = refusal(() => verify(sent, [root]));
+        expect(error.alert, `byte ${i} of certificate ${position}: ${error.message}`).toBeDefined();
+      }
+    }
+  });
+
   it("refuses a wanted name that is none", async () => {
     const leaf = await makeCertificate({ issuer: root });
     expect(refusal(() => verify([leaf], [root], { name: "no name" }))).toMatchObject({ code: "ERR_TLS_OPTION" });
