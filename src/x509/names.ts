@@ -44,11 +44,6 @@ export function matchesHost(certificate: Certificate, host: string): boolean {
   return reference !== undefined && matchName(certificate, reference).matched;
 }
 
-/** True for IPv4 and IPv6 addresses as text, which server_name must not hold (RFC 6066 3). */
-export function isIpAddress(name: string): boolean {
-  return parseAddress(name) !== undefined;
-}
-
 function readReference(name: string): ReferenceName | undefined {
   const address = parseAddress(name);
   if (address !== undefined) return { kind: "ip", text: formatAddress(address), address };

@@ -92,25 +92,16 @@ function limit(options: TrustVerifierOptions, name: Exclude<keyof TrustVerifierO
 
 /**
  * Accepts any certificate that can be read. What it answers says `verified: false`: for peers whose identity nobody
- * relies on, and for those who ask to be insecure.
+ * relies on, and for those who ask to be insecure. Throws `CERT_PARSE_ERROR` when it cannot be read.
  */
 export function acceptAnyVerifier(): CertificateVerifier {
   return {
     // biome-ignore lint/correctness/useYield: a flow that never has to wait
-    *verify(request) {
-      return unverifiedIdentity(request);
+    *verify({ certificates, role, provider }) {
+      const [certificate] = parseChain(certificates);
+      return peerIdentity([certificate], role, false, provider);
     },
   };
-}
-
-/**
- * What a chain claims to be, with `verified: false`.
- *
- * @throws TlsError `CERT_PARSE_ERROR` when the certificates cannot be read.
- */
-export function unverifiedIdentity(request: Pick<VerifyRequest, "certificates" | "role" | "provider">): PeerIdentity {
-  const [certificate] = parseChain(request.certificates);
-  return peerIdentity([certificate], request.role, false, request.provider);
 }
 
 function parseChain(certificates: readonly Uint8Array[]): [Certificate, ...Certificate[]] {

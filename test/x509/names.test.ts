@@ -6,7 +6,7 @@ import { TlsError } from "../../src/errors.ts";
 import { encodeName, encodeOid, encodeSequence, generalName } from "../../src/pki/encode.ts";
 import { formatAddress, parseAddress } from "../../src/x509/address.ts";
 import { DistinguishedName } from "../../src/x509/distinguished.ts";
-import { isIpAddress, matchesHost, matchName, referenceName } from "../../src/x509/names.ts";
+import { matchesHost, matchName, referenceName } from "../../src/x509/names.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { makeCertificate } from "../support/pki.ts";
 
@@ -128,7 +128,7 @@ describe("addresses", () => {
   it("reads what fast-check and the platform call addresses", () => {
     fc.assert(
       fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
-        expect(isIpAddress(text)).toBe(true);
+        expect(parseAddress(text)).toBeDefined();
       }),
     );
   });

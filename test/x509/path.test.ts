@@ -10,12 +10,7 @@ import { extension, generalName } from "../../src/pki/encode.ts";
 import { generateKeyPair } from "../../src/pki/keys.ts";
 import type { PeerIdentity } from "../../src/x509/identity.ts";
 import { trustStore } from "../../src/x509/trust.ts";
-import {
-  acceptAnyVerifier,
-  type TrustVerifierOptions,
-  trustVerifier,
-  unverifiedIdentity,
-} from "../../src/x509/verifier.ts";
+import { acceptAnyVerifier, type TrustVerifierOptions, trustVerifier } from "../../src/x509/verifier.ts";
 import { makeAuthority, makeCertificate, type TestCertificate } from "../support/pki.ts";
 
 let root: TestCertificate;
@@ -304,8 +299,8 @@ describe("the peer's identity", () => {
     [[`spiffe://a.example/${"b".repeat(2048)}`], undefined],
   ])("of %j has the SPIFFE ID %s", async (uris, spiffeId) => {
     const { der } = await makeCertificate({ names: uris.map(generalName.uri) });
-    const identity = unverifiedIdentity({ certificates: [der], role: "client", provider: nodeProvider });
-    expect(identity.spiffeId).toBe(spiffeId);
+    const request = { certificates: [der], role: "client", name: undefined, time: 0, provider: nodeProvider } as const;
+    expect(settle(acceptAnyVerifier().verify(request))).toMatchObject({ spiffeId });
   });
 
   it("is marked where nothing was verified", async () => {
