@@ -32,6 +32,18 @@ export interface Aead {
   seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array): Uint8Array;
   /** The plaintext, a fresh array, or `undefined` when the tag does not match. */
   open(nonce: Uint8Array, additionalData: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
+  /** The asynchronous way for large application data, where the platform has a faster one than `seal` and `open`. */
+  readonly bulk?: BulkAead | undefined;
+}
+
+/** The same AEAD under the same key, answering later. Several calls may be in flight; their user keeps the order. */
+export interface BulkAead {
+  /** Plaintext bytes from which this is the faster way. */
+  readonly threshold: number;
+  /** The arguments are copied or used before this returns. */
+  seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array>;
+  /** `undefined` when the tag does not match. */
+  open(nonce: Uint8Array, additionalData: Uint8Array, ciphertext: Uint8Array): Promise<Uint8Array | undefined>;
 }
 
 /** A TLS 1.3 cipher suite, RFC 8446 B.4. */
