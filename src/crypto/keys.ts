@@ -1,6 +1,6 @@
 /** Keys as files and certificates hold them: PEM and DER private keys to PKCS#8, and what a SubjectPublicKeyInfo is. */
 import { contextConstructed, DerReader, derContent, derEncode, Tag } from "../bytes/der.ts";
-import { fromHex } from "../bytes/hex.ts";
+import { fromHex, toHex } from "../bytes/hex.ts";
 import { readPem } from "../bytes/pem.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { HashName, KeyAlgorithm } from "./provider.ts";
@@ -143,6 +143,26 @@ export function usableRsa({ modulus, exponent }: RsaNumbers): boolean {
   if (modulus.length > MAX_RSA_BITS / 8 || exponent.length > MAX_EXPONENT_BYTES) return false;
   const odd = (magnitude: Uint8Array) => ((magnitude[magnitude.length - 1] as number) & 1) === 1;
   return odd(modulus) && odd(exponent) && (exponent.length > 1 || (exponent[0] as number) >= 3);
+}
+
+/** y of the points of order 1, 2, 4 and 8, little-endian, the sign of x left out. */
+const SMALL_ORDER = [
+  "0100000000000000000000000000000000000000000000000000000000000000",
+  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "0000000000000000000000000000000000000000000000000000000000000000",
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+];
+
+/**
+ * True when an Ed25519 key has y below the prime (RFC 8032 5.1.3) and is no point of small order, under which one
+ * signature holds for many messages. OpenSSL checks neither, noble both.
+ */
+export function usableEd25519(key: Uint8Array): boolean {
+  const y = key.slice();
+  y[31] = (y[31] as number) & 0x7f;
+  const belowPrime = y[31] !== 0x7f || (y[0] as number) < 0xed || y.subarray(1, 31).some((byte) => byte !== 0xff);
+  return belowPrime && !SMALL_ORDER.includes(toHex(y));
 }
 
 /** A private key taken apart. `key`: the scalar, or the seed of Ed25519. */

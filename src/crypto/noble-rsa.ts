@@ -5,7 +5,7 @@
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { mgf1, PKCS1_SHA256, PKCS1_SHA384, PKCS1_SHA512, PSS } from "micro-rsa-dsa-dh/rsa.js";
 import { fault } from "../errors.ts";
-import type { PrivateKeyParts, RsaNumbers } from "./keys.ts";
+import { type PrivateKeyParts, type RsaNumbers, usableRsa } from "./keys.ts";
 import type { HashName, SignatureAlgorithm } from "./provider.ts";
 
 const HASHES = { sha256, sha384, sha512 };
@@ -26,6 +26,14 @@ export function rsaVerify(
   return algorithm.type === "rsa-pkcs1" && PKCS1[algorithm.hash].verify(key, message, signature);
 }
 
+/**
+ * Not with a modulus of 8n + 1 bits: there the encoded message is a byte shorter than the modulus, and the library cuts
+ * the signature to its length.
+ */
+export function canSignWith(key: Extract<PrivateKeyParts, RsaNumbers>): boolean {
+  return usableRsa(key) && key.algorithm.bits % 8 !== 1;
+}
+
 /** RFC 8017 8.1.1. */
 export function rsaPssSign(
   key: Extract<PrivateKeyParts, RsaNumbers>,
@@ -33,8 +41,6 @@ export function rsaPssSign(
   message: Uint8Array,
 ): Uint8Array {
   if (algorithm.type !== "rsa-pss") throw fault("ERR_TLS_SIGNING_FAILED", `RSA cannot sign with ${algorithm.type}`);
-  // Then the encoded message is a byte shorter than the modulus, and the library cuts the signature to its length.
-  if (key.algorithm.bits % 8 === 1) throw fault("ERR_TLS_KEY", `RSA of ${key.algorithm.bits} bits is not supported`);
   const privateKey = { n: toBigInt(key.modulus), d: toBigInt(key.privateExponent) };
   return pss(algorithm.hash, algorithm.saltLength).sign(privateKey, message);
 }

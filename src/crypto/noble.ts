@@ -12,7 +12,7 @@ import type { NamedGroupName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
 import { type DiffieHellmanKey, diffieHellman, x25519MlKem768 } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve, type PrivateKeyParts, parsePkcs8, parseSpki, usableRsa } from "./keys.ts";
-import { rsaPssSign, rsaVerify } from "./noble-rsa.ts";
+import { canSignWith, rsaPssSign, rsaVerify } from "./noble-rsa.ts";
 import type {
   Aead,
   CipherSuite,
@@ -121,7 +121,9 @@ function verify({ spki }: PublicKey, algorithm: SignatureAlgorithm, message: Uin
 
 function signer(pkcs8: Uint8Array): Signer {
   const key = parsePkcs8(pkcs8);
-  if ("modulus" in key && !usableRsa(key)) throw fault("ERR_TLS_KEY", "an RSA key with unusual parameters");
+  if ("modulus" in key && !canSignWith(key)) {
+    throw fault("ERR_TLS_KEY", `an RSA key of ${key.algorithm.bits} bits with numbers that are not supported`);
+  }
   const schemes = schemesFor(key.algorithm);
   return {
     schemes,

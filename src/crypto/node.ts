@@ -28,7 +28,15 @@ import { toHex } from "../bytes/hex.ts";
 import type { NamedGroupName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
 import { type DiffieHellmanKey, diffieHellman, x25519MlKem768 } from "./groups.ts";
-import { COORDINATE_LENGTH, HASH_LENGTH, type PublicKeyParts, parsePkcs8, parseSpki, usableRsa } from "./keys.ts";
+import {
+  COORDINATE_LENGTH,
+  HASH_LENGTH,
+  type PublicKeyParts,
+  parsePkcs8,
+  parseSpki,
+  usableEd25519,
+  usableRsa,
+} from "./keys.ts";
 import type {
   Aead,
   CipherSuite,
@@ -218,7 +226,9 @@ function importPublicKey(spki: Uint8Array): ImportedKey | undefined {
     // id-RSASSA-PSS keys too: their restrictions are algorithmFits' business.
     return { algorithm, handle: createPublicKey({ key: Buffer.from(key), format: "der", type: "pkcs1" }) };
   }
-  if (algorithm.type === "ed25519") return { algorithm, handle: importOctetKey("Ed25519", key) };
+  if (algorithm.type === "ed25519") {
+    return usableEd25519(key) ? { algorithm, handle: importOctetKey("Ed25519", key) } : undefined;
+  }
   if (algorithm.type === "ec" && algorithm.curve === "P-256") {
     const [x, y] = [base64url(key.subarray(1, 33)), base64url(key.subarray(33))];
     return { algorithm, handle: createPublicKey({ key: { kty: "EC", crv: "P-256", x, y }, format: "jwk" }) };

@@ -1,4 +1,11 @@
-import { constants, createHash, createHmac, createPrivateKey, sign as opensslSign } from "node:crypto";
+import {
+  constants,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  generateKeyPairSync,
+  sign as opensslSign,
+} from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes/bytes.ts";
 import { DerReader, derEncode, Tag } from "../../src/bytes/der.ts";
@@ -30,6 +37,14 @@ const PROVIDERS: readonly CryptoProvider[] = [
 ];
 const PAIRS = PROVIDERS.flatMap((a) => PROVIDERS.map((b) => ({ a, b, names: `${a.name} with ${b.name}` })));
 const HASHES: readonly HashName[] = ["sha256", "sha384", "sha512"];
+/** Points of order 1, 2, 4, 8 and 8. */
+const ED25519_SMALL_ORDER = [
+  "0100000000000000000000000000000000000000000000000000000000000000",
+  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "0000000000000000000000000000000000000000000000000000000000000000",
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+];
 const message = new TextEncoder().encode("sample");
 
 /** The code of the TlsError that `operation` throws or rejects with. */
@@ -266,6 +281,25 @@ describe.each(PROVIDERS)("$name", (provider) => {
     expect(await verify(malleable)).toBe(false);
   });
 
+  it("Ed25519 keys of small order, or beyond the prime, verify nothing", async () => {
+    const algorithm = { type: "ed25519" } as const;
+    for (const key of [
+      ...ED25519_SMALL_ORDER,
+      ...ED25519_SMALL_ORDER.map((hex) => hex.slice(0, 62) + (Number.parseInt(hex.slice(62), 16) | 0x80).toString(16)),
+      `ed${"ff".repeat(30)}7f`,
+      `ee${"ff".repeat(30)}7f`,
+    ]) {
+      const publicKey = publicKeyOf(ed25519Spki(fromHex(key)));
+      // With S zero, R must be a multiple of the key by the hash: one message in eight or more fits one of these.
+      for (let i = 0; i < 16; i++) {
+        for (const r of ED25519_SMALL_ORDER) {
+          const signature = fromHex(r + "00".repeat(32));
+          expect(await provider.verify(publicKey, algorithm, Uint8Array.of(i), signature)).toBe(false);
+        }
+      }
+    }
+  });
+
   describe("RSA", () => {
     const { privateKey, publicKey } = keyPair("RSA");
     const numbers = parseSpki(publicKey.spki);
@@ -339,6 +373,23 @@ describe.each(PROVIDERS)("$name", (provider) => {
         );
         expect(verdict, what).toBe(false);
       }
+    });
+
+    it.each([1025, 1031])("takes a modulus of %i bits, or refuses to sign with it", async (modulusLength) => {
+      const pair = generateKeyPairSync("rsa", { modulusLength });
+      const odd = publicKeyOf(new Uint8Array(pair.publicKey.export({ type: "spki", format: "der" })));
+      expect(odd.algorithm).toMatchObject({ type: "rsa", bits: modulusLength });
+      const key = { key: pair.privateKey, padding: RSA_PKCS1_PSS_PADDING, saltLength: 32 };
+      for (let i = 0; i < 4; i++) {
+        const signature = new Uint8Array(opensslSign("sha256", message, key));
+        expect(await provider.verify(odd, pss("sha256", 32), message, signature)).toBe(true);
+      }
+      const pkcs8 = new Uint8Array(pair.privateKey.export({ type: "pkcs8", format: "der" }));
+      const code = await codeOf(async () => {
+        const signature = await provider.signer(pkcs8).sign("rsa_pss_rsae_sha256", message);
+        expect(await provider.verify(odd, pss("sha256", 32), message, signature)).toBe(true);
+      });
+      expect(code).toBe(modulusLength % 8 === 1 && provider.name.endsWith("noble") ? "ERR_TLS_KEY" : "no error");
     });
 
     it("keeps the two kinds of RSA key apart, and the restrictions of the second", async () => {
