@@ -209,8 +209,9 @@ export class RecordConnection {
 
   #send(type: number, content: Uint8Array): void {
     const { maxFragment, recordsPerKey } = this.#options;
-    // RFC 8446 D.4: the client's dummy stands before its second flight.
-    if (this.#options.side === "client" && this.#helloSent) this.#changeCipherSpec();
+    // RFC 8446 D.4: the client's dummy stands before its second flight, and so not before an alert in the clear.
+    const isFlight = this.#sealer !== undefined || type === handshake;
+    if (this.#options.side === "client" && this.#helloSent && isFlight) this.#changeCipherSpec();
     for (let offset = 0; offset < content.length || offset === 0; offset += maxFragment) {
       const fragment = content.subarray(offset, offset + maxFragment);
       const limit = this.#sealer && Math.min(usageLimit(this.#sealer.suite), recordsPerKey);
