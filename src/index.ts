@@ -1,0 +1,100 @@
+/** TLS 1.3 with mutual authentication over any byte stream. Nothing here needs Node. */
+import { nobleProvider } from "./crypto/noble.ts";
+import { type EngineContext, clientContext as prepareClient, serverContext as prepareServer } from "./engine/index.ts";
+import {
+  type AcceptOptions,
+  type ClientConfiguration,
+  type ConnectOptions,
+  openClient,
+  openServer,
+  type ServerConfiguration,
+  withDefaults,
+} from "./transport/establish.ts";
+import type { SessionOptions, TlsSession } from "./transport/session.ts";
+import type { ByteStream } from "./transport/stream.ts";
+
+export * from "./transport/surface.ts";
+
+/**
+ * Prepares clients that share their configuration: keys and certificates are read once.
+ *
+ * @throws TlsError `ERR_TLS_OPTION`, `ERR_TLS_KEY`, `ERR_TLS_PEM`, `CERT_PARSE_ERROR`.
+ * @example
+ * ```ts
+ * const context = clientContext({ serverName: "localhost", trust: ca, identities: [{ cert, key }] });
+ * const session = await connect(stream, context);
+ * console.log(session.verified); // true
+ * ```
+ */
+export function clientContext(options: ClientConfiguration): EngineContext {
+  return prepareClient(withDefaults(options, nobleProvider));
+}
+
+/**
+ * Prepares a server for any number of connections: keys and certificates are read once.
+ *
+ * @throws TlsError `ERR_TLS_OPTION`, `ERR_TLS_KEY`, `ERR_TLS_PEM`, `CERT_PARSE_ERROR`.
+ * @example
+ * ```ts
+ * const context = serverContext({ identities: [{ cert, key }], clientAuth: "on", trust: ca });
+ * const [near, far] = memoryPair();
+ * const accepting = accept(far, context);
+ * await connect(near, { serverName: "localhost", trust: ca, identities: [{ cert, key }] });
+ * console.log((await accepting).verified); // true
+ * ```
+ */
+export function serverContext(options: ServerConfiguration): EngineContext {
+  return prepareServer(withDefaults(options, nobleProvider));
+}
+
+/**
+ * A TLS 1.3 client over a byte stream. Resolves when this side has finished the handshake and the server is verified;
+ * whether the server accepts this side's certificate is known later, see {@link TlsSession.accepted} (RFC 8446 2).
+ *
+ * @param stream - The session's from now on.
+ * @param options - Or a {@link clientContext}, with what concerns this connection as third argument.
+ * @throws TlsError `ERR_TLS_OPTION` and the like for the options; whatever makes the handshake fail; `ERR_TLS_ABORTED`,
+ * `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_TRANSPORT`.
+ * @example
+ * ```ts
+ * const session = await connect(stream, { serverName: "localhost", trust: ca, identities: [{ cert, key }] });
+ * const writer = session.writable.getWriter();
+ * await writer.write(new TextEncoder().encode("hello"));
+ * await writer.close();
+ * console.log(await new Response(session.readable).text()); // hello
+ * ```
+ */
+export async function connect(
+  stream: ByteStream,
+  options: ConnectOptions | EngineContext,
+  session?: SessionOptions,
+): Promise<TlsSession> {
+  return openClient(stream, options, session, nobleProvider);
+}
+
+/**
+ * A TLS 1.3 server over a byte stream. Resolves when the handshake is finished and the client, where it was asked,
+ * verified.
+ *
+ * @param stream - The session's from now on.
+ * @param options - Or a {@link serverContext}, with what concerns this connection as third argument.
+ * @throws TlsError `ERR_TLS_OPTION` and the like for the options; whatever makes the handshake fail; `ERR_TLS_ABORTED`,
+ * `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_TRANSPORT`.
+ * @example
+ * ```ts
+ * const [near, far] = memoryPair();
+ * const [client, server] = await Promise.all([
+ *   connect(near, { serverName: "localhost", trust: ca }),
+ *   accept(far, { identities: [{ cert, key }] }),
+ * ]);
+ * await server.close();
+ * console.log(client.peer?.commonName); // localhost
+ * ```
+ */
+export async function accept(
+  stream: ByteStream,
+  options: AcceptOptions | EngineContext,
+  session?: SessionOptions,
+): Promise<TlsSession> {
+  return openServer(stream, options, session, nobleProvider);
+}

@@ -1,0 +1,94 @@
+/** From options to a session: what the entry points share, each with a provider of its own as default. */
+import type { CryptoProvider } from "../crypto/provider.ts";
+import {
+  type ClientOptions,
+  clientContext,
+  type EngineContext,
+  type ServerOptions,
+  serverContext,
+} from "../engine/index.ts";
+import { fault, type Side } from "../errors.ts";
+import { checkDelays, establish, type SessionOptions, type TlsSession } from "./session.ts";
+import type { ByteStream } from "./stream.ts";
+
+/** What has a default in the entry points. */
+export interface Defaults {
+  /** Default: the entry point's. */
+  readonly provider?: CryptoProvider | undefined;
+  /** ms since the epoch, for certificate validity. Default: `Date.now`. */
+  readonly clock?: (() => number) | undefined;
+}
+
+/** A client's configuration. */
+export type ClientConfiguration = Omit<ClientOptions, keyof Defaults> & Defaults;
+/** A server's configuration. */
+export type ServerConfiguration = Omit<ServerOptions, keyof Defaults> & Defaults;
+/** A client's configuration, and what concerns one connection. */
+export type ConnectOptions = ClientConfiguration & SessionOptions;
+/** A server's configuration, and what concerns one connection. */
+export type AcceptOptions = ServerConfiguration & SessionOptions;
+
+const SESSION_NAMES = [
+  "signal",
+  "handshakeTimeout",
+  "idleTimeout",
+  "onEvent",
+] as const satisfies readonly (keyof SessionOptions)[];
+
+/** A client's session with `provider` as default; the stream is opened once the options are known to be good. */
+export function openClient(
+  stream: ByteStream | (() => ByteStream),
+  options: ConnectOptions | EngineContext,
+  session: SessionOptions | undefined,
+  provider: CryptoProvider,
+): Promise<TlsSession> {
+  if (isContext(options)) return open("client", options, stream, session ?? {});
+  if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
+  const [configuration, own] = splitOptions(options);
+  return open("client", clientContext(withDefaults(configuration, provider)), stream, own);
+}
+
+/** A server's session with `provider` as default. */
+export function openServer(
+  stream: ByteStream,
+  options: AcceptOptions | EngineContext,
+  session: SessionOptions | undefined,
+  provider: CryptoProvider,
+): Promise<TlsSession> {
+  if (isContext(options)) return open("server", options, stream, session ?? {});
+  if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
+  const [configuration, own] = splitOptions(options);
+  return open("server", serverContext(withDefaults(configuration, provider)), stream, own);
+}
+
+export function isContext(options: object): options is EngineContext {
+  return "engine" in options && typeof options.engine === "function";
+}
+
+/** The engine's options with what the entry points supply. */
+export function withDefaults<T extends Defaults>(
+  options: T,
+  provider: CryptoProvider,
+): T & { readonly provider: CryptoProvider; readonly clock: () => number } {
+  return { ...options, provider: options.provider ?? provider, clock: options.clock ?? Date.now };
+}
+
+/** The engine refuses what it does not know, so what concerns one connection is taken out first. */
+export function splitOptions<T extends SessionOptions>(options: T): [Omit<T, keyof SessionOptions>, SessionOptions] {
+  const { signal, handshakeTimeout, idleTimeout, onEvent, ...configuration } = options;
+  return [configuration, { signal, handshakeTimeout, idleTimeout, onEvent }];
+}
+
+function open(
+  side: Side,
+  context: EngineContext,
+  stream: ByteStream | (() => ByteStream),
+  session: SessionOptions,
+): Promise<TlsSession> {
+  const unknown = Object.keys(session).find((name) => !SESSION_NAMES.some((known) => known === name));
+  if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `a session has no option "${unknown}"`);
+  checkDelays(session);
+  const engine = context.engine();
+  if (engine.side !== side) throw fault("ERR_TLS_OPTION", `a ${engine.side}'s context for a ${side}`);
+  return establish(engine, typeof stream === "function" ? stream() : stream, session);
+}

@@ -1,0 +1,37 @@
+/** What every entry point exports besides its own `connect` and `accept`. */
+export { parsePrivateKey } from "../crypto/keys.ts";
+export { nobleProvider } from "../crypto/noble.ts";
+export type { CryptoProvider, Signer } from "../crypto/provider.ts";
+export type {
+  EngineContext,
+  EngineEvent,
+  IdentityOptions,
+  Observation,
+  Observer,
+} from "../engine/index.ts";
+export {
+  type AlertName,
+  type CertificateRejection,
+  type RejectedPath,
+  type Side,
+  TlsError,
+  type TlsErrorCode,
+} from "../errors.ts";
+export type { Awaitable } from "../flow.ts";
+export type { ClientAuth, ClientHelloInfo, IdentityRequest, Negotiated } from "../handshake/config.ts";
+export type { Identity } from "../handshake/identity.ts";
+export type { Certificate } from "../x509/certificate.ts";
+export type { PeerIdentity, PeerNames } from "../x509/identity.ts";
+export { parseCertificate } from "../x509/parse.ts";
+export { type TrustSource, TrustStore, trustStore } from "../x509/trust.ts";
+export {
+  acceptAnyVerifier,
+  type CertificateVerifier,
+  type TrustVerifierOptions,
+  trustVerifier,
+  type VerifyRequest,
+} from "../x509/verifier.ts";
+export type { AcceptOptions, ClientConfiguration, ConnectOptions, ServerConfiguration } from "./establish.ts";
+export { type MemoryPairOptions, memoryPair } from "./memory.ts";
+export type { SessionEvent, SessionFacts, SessionOptions, TlsSession } from "./session.ts";
+export type { ByteStream } from "./stream.ts";
