@@ -33,8 +33,8 @@ export interface OpensslSummary {
   readonly signatureType: string | undefined;
   /** Client: the server's ephemeral key. */
   readonly temporaryKey: string | undefined;
-  /** Server: the groups that both sides have. */
-  readonly sharedGroups: string | undefined;
+  /** Server: the groups that the client offered. */
+  readonly offeredGroups: string | undefined;
 }
 
 /** A running `openssl`. */
@@ -145,7 +145,7 @@ function summarize(log: string): OpensslSummary {
     signatureHash: field("Hash used"),
     signatureType: field("Signature type"),
     temporaryKey: field("Server Temp Key"),
-    sharedGroups: field("Shared groups"),
+    offeredGroups: field("Supported groups"),
   };
 }
 
