@@ -116,7 +116,7 @@ export class RecordConnection {
   }
 
   /** Puts the queued handshake messages into as few records as they fit. */
-  flush(): void {
+  flush(fragmentLength = this.#options.maxFragment): void {
     if (this.#flight.length === 0) return;
     const flight = this.#flight;
     this.#flight = [];
@@ -128,7 +128,7 @@ export class RecordConnection {
       joined.set(message, offset);
       offset += message.length;
     }
-    this.#send(handshake, joined);
+    this.#send(handshake, joined, fragmentLength);
     if (this.#options.side === "server") this.#changeCipherSpec();
   }
 
@@ -140,7 +140,8 @@ export class RecordConnection {
   /** Drops what was not sent yet and sends one alert, RFC 8446 6. */
   sendAlert(level: number, description: number): void {
     this.#flight = [];
-    this.#send(alert, Uint8Array.of(level, description));
+    // Never in fragments (RFC 8446 5.1).
+    this.#send(alert, Uint8Array.of(level, description), MAX_PLAINTEXT);
   }
 
   /** Sends KeyUpdate under the old key and moves to the next (RFC 8446 4.6.3). */
@@ -148,7 +149,8 @@ export class RecordConnection {
     const { suite } = this.#established(this.#sealer);
     const request_update = KeyUpdateRequest.codes[request] as number;
     this.sendHandshake("application", encodeMessage("key_update", KeyUpdate, { request_update }));
-    this.flush();
+    // In one record: `#send` keeps room for one under the old key.
+    this.flush(MAX_PLAINTEXT);
     const old = this.#established(this.#writeSecret);
     this.#writeSecret = nextTrafficSecret(suite.hash, old);
     wipe(old);
@@ -207,13 +209,13 @@ export class RecordConnection {
     }
   }
 
-  #send(type: number, content: Uint8Array): void {
-    const { maxFragment, recordsPerKey } = this.#options;
+  #send(type: number, content: Uint8Array, fragmentLength = this.#options.maxFragment): void {
+    const { recordsPerKey } = this.#options;
     // RFC 8446 D.4: the client's dummy stands before its second flight, and so not before an alert in the clear.
     const isFlight = this.#sealer !== undefined || type === handshake;
     if (this.#options.side === "client" && this.#helloSent && isFlight) this.#changeCipherSpec();
-    for (let offset = 0; offset < content.length || offset === 0; offset += maxFragment) {
-      const fragment = content.subarray(offset, offset + maxFragment);
+    for (let offset = 0; offset < content.length || offset === 0; offset += fragmentLength) {
+      const fragment = content.subarray(offset, offset + fragmentLength);
       const limit = this.#sealer && Math.min(usageLimit(this.#sealer.suite), recordsPerKey);
       if (type === application_data && limit !== undefined && (this.#sealer?.records ?? 0) >= limit - 1) {
         this.updateWriteKey("update_not_requested");

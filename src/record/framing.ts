@@ -89,9 +89,7 @@ export class RecordReader {
     if (available.length === 0) return undefined;
     const type = available[0] as number;
     if (ContentType.name(type) === undefined) {
-      // An HTTP method that is not there whole yet may still become one.
-      if (this.#first && HTTP_METHODS.some((method) => method.startsWith(latin1(available.subarray(0, 8)))))
-        return undefined;
+      if (this.#first && mayBecomeHttp(available)) return undefined;
       throw this.#notTls(type);
     }
     if (available.length < RECORD_HEADER_LENGTH) return undefined;
@@ -115,6 +113,12 @@ export class RecordReader {
     if (this.#first) return fault("ERR_SSL_WRONG_VERSION_NUMBER", `its first byte is ${type}`);
     return fault("ERR_SSL_UNEXPECTED_MESSAGE", `record type ${type} does not exist (RFC 8446 5)`);
   }
+}
+
+/** True for the beginning of an HTTP method that is not there whole yet. */
+function mayBecomeHttp(available: Uint8Array): boolean {
+  const start = latin1(available.subarray(0, 8));
+  return HTTP_METHODS.some((method) => method.length > start.length && method.startsWith(start));
 }
 
 /** Joins handshake fragments into messages and keeps count of what is left over at a key change. */

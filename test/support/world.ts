@@ -1,4 +1,5 @@
 /** Two parties that trust each other's authority, and the means to replace either by a rogue. */
+import { concat } from "../../src/bytes/bytes.ts";
 import { EXTENSIONS, type ExtensionName } from "../../src/codec/extensions.ts";
 import { encodeMessage, type HandshakeMessage, messageName } from "../../src/codec/messages.ts";
 import { decode, type Schema } from "../../src/codec/schema.ts";
@@ -103,7 +104,7 @@ export function editBytes(message: Uint8Array, change: (body: Uint8Array) => Uin
 }
 
 export function rawMessage(type: number, body: Uint8Array): Uint8Array {
-  return Uint8Array.of(type, body.length >> 16, (body.length >> 8) & 0xff, body.length & 0xff, ...body);
+  return concat(Uint8Array.of(type, body.length >> 16, (body.length >> 8) & 0xff, body.length & 0xff), body);
 }
 
 /** An extension as bytes, legal or not. */
