@@ -27,10 +27,44 @@ export function memoryPair({ highWaterMark = 0x10000 }: MemoryPairOptions = {}):
   ];
 }
 
-function direction(highWaterMark: number): TransformStream<Uint8Array, Uint8Array> {
-  return new TransformStream<Uint8Array, Uint8Array>(
-    undefined,
+/** A TransformStream would do, but Node 20's calls an algorithm that is gone when a reader cancels before a waiting writer. */
+function direction(highWaterMark: number): ByteStream {
+  let reading!: ReadableStreamDefaultController<Uint8Array>;
+  let writing!: WritableStreamDefaultController;
+  let wake: (() => void) | undefined;
+  const readable = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        reading = controller;
+      },
+      pull() {
+        wake?.();
+      },
+      cancel(reason) {
+        writing.error(reason ?? new Error("the other end does not read any more"));
+        wake?.();
+      },
+    },
     new ByteLengthQueuingStrategy({ highWaterMark }),
-    new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
   );
+  const writable = new WritableStream<Uint8Array>({
+    start(controller) {
+      writing = controller;
+      controller.signal.addEventListener("abort", () => wake?.());
+    },
+    async write(chunk) {
+      reading.enqueue(chunk);
+      if ((reading.desiredSize ?? 0) > 0) return;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    },
+    close() {
+      reading.close();
+    },
+    abort(reason) {
+      reading.error(reason ?? new Error("the other end is gone"));
+    },
+  });
+  return { readable, writable };
 }

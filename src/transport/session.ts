@@ -100,6 +100,7 @@ class Connection {
   #writableController!: WritableStreamDefaultController;
   #readableOver = false;
   #delivering = false;
+  #listenerFailed = false;
   #pulled: (() => void) | undefined;
   #room: (() => void) | undefined;
   /** Chunks that the writable stream was given and has not passed on. */
@@ -129,7 +130,8 @@ class Connection {
       {
         start: (controller) => {
           this.#writableController = controller;
-          controller.signal.addEventListener("abort", () => this.abort(controller.signal.reason));
+          // Later, since Node does not expect a stream's abort to end in its error.
+          controller.signal.addEventListener("abort", () => queueMicrotask(() => this.abort(controller.signal.reason)));
         },
         write: (chunk) => this.#write(chunk),
         close: () => this.#closeEngine(),
@@ -210,6 +212,7 @@ class Connection {
   #onEvent(event: EngineEvent): void {
     switch (event.type) {
       case "handshake":
+        if (this.#listenerFailed) return;
         clearTimeout(this.#timer);
         this.#watchIdle();
         if (this.#engine.accepted) this.#accepted.resolve();
@@ -227,6 +230,7 @@ class Connection {
         try {
           this.#options.onEvent?.(event);
         } catch (cause) {
+          this.#listenerFailed = true;
           this.#drive.cut(fault("ERR_TLS_CALLBACK_FAILED", "onEvent", { cause }));
         }
     }
