@@ -14,6 +14,7 @@ export interface Party {
   readonly selfSigned: IssuedIdentity;
   readonly withoutIntermediate: IssuedIdentity;
   readonly expired: IssuedIdentity;
+  readonly strangerExpired: IssuedIdentity;
   readonly future: IssuedIdentity;
   readonly wrongPurpose: IssuedIdentity;
   readonly elsewhere: IssuedIdentity;
@@ -35,13 +36,15 @@ export async function createCertificates(files: PemFiles): Promise<Certificates>
     const other = role === "server" ? "client" : "server";
     const good = await authority.issue(request);
     const stranger = await unknown.issue(request);
+    const past = { notBefore: Date.now() - 2 * DAY, notAfter: Date.now() - DAY };
     return {
       good,
       stranger,
       strangerWithRoot: withChain(stranger, [...stranger.certificates, unknown.certificate]),
       selfSigned: await selfSigned(role),
       withoutIntermediate: withChain(good, good.certificates.slice(0, 1)),
-      expired: await authority.issue({ ...request, notBefore: Date.now() - 2 * DAY, notAfter: Date.now() - DAY }),
+      expired: await authority.issue({ ...request, ...past }),
+      strangerExpired: await unknown.issue({ ...request, ...past }),
       future: await authority.issue({ ...request, notBefore: Date.now() + DAY / 2 }),
       wrongPurpose: await authority.issue({ ...request, [role]: false, [other]: true }),
       elsewhere: await authority.issue({ ...request, dnsNames: ["elsewhere.example"] }),

@@ -50,21 +50,26 @@ export function makeEnd(side: Side, options: BothOptions, cheat: Setup["cheat"])
   return end(makeEngine(side, options, cheat));
 }
 
-/** Flips the last bit of one protected record, counted from 0. Gives whole records on, however it gets them. */
-export function flipping(which: number): Wire {
-  let seen = 0;
+/** Flips the last bit of the first protected record. Gives whole records on, however it gets them. */
+export function flipping(): Wire {
+  let flipped = false;
   return byRecord((record) => {
-    if (record[0] !== ContentType.codes.application_data || seen++ !== which) return record;
+    if (record[0] !== ContentType.codes.application_data || flipped) return record;
+    flipped = true;
     const copy = record.slice();
     copy[copy.length - 1] = (copy[copy.length - 1] as number) ^ 1;
     return copy;
   });
 }
 
-/** Lets so many records through and no more. */
-export function cutting(after: number): Wire {
+/** Lets so many records through and no more; `onCut` is called once the first is held back. */
+export function cutting(after: number, onCut: () => void = () => {}): Wire {
   let seen = 0;
-  return byRecord((record) => (seen++ < after ? record : undefined));
+  return byRecord((record) => {
+    if (seen++ < after) return record;
+    queueMicrotask(onCut);
+    return undefined;
+  });
 }
 
 function byRecord(change: (record: Uint8Array) => Uint8Array | undefined): Wire {

@@ -1,67 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createNodeProvider } from "../../src/crypto/node.ts";
-import type { CauseCode } from "../../src/errors.ts";
 import type { ClientAuth } from "../../src/handshake/config.ts";
 import { PemFiles } from "../support/openssl.ts";
 import { exchange, failure } from "../support/pair.ts";
-import { type Certificates, createCertificates, type Party } from "./certificates.ts";
+import { type Certificates, createCertificates } from "./certificates.ts";
 import { makeEnd, optionsFor } from "./ends.ts";
-
-/** What the server makes of the client: who it is, whether that is verified, or why it is refused. */
-type Verdict = "verified" | "unverified" | "nobody" | CauseCode;
-
-/** A server's mode × the client's certificate. */
-const VERDICTS: Readonly<Record<ClientAuth, Readonly<Record<keyof Party | "none", Verdict>>>> = {
-  off: {
-    none: "nobody",
-    good: "nobody",
-    stranger: "nobody",
-    strangerWithRoot: "nobody",
-    selfSigned: "nobody",
-    withoutIntermediate: "nobody",
-    expired: "nobody",
-    future: "nobody",
-    wrongPurpose: "nobody",
-    elsewhere: "nobody",
-  },
-  optional: {
-    none: "nobody",
-    good: "verified",
-    stranger: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-    strangerWithRoot: "SELF_SIGNED_CERT_IN_CHAIN",
-    selfSigned: "DEPTH_ZERO_SELF_SIGNED_CERT",
-    withoutIntermediate: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-    expired: "CERT_HAS_EXPIRED",
-    future: "CERT_NOT_YET_VALID",
-    wrongPurpose: "INVALID_PURPOSE",
-    // A client's names are not compared with anything.
-    elsewhere: "verified",
-  },
-  optional_no_ca: {
-    none: "nobody",
-    good: "verified",
-    stranger: "unverified",
-    strangerWithRoot: "unverified",
-    selfSigned: "unverified",
-    withoutIntermediate: "unverified",
-    expired: "CERT_HAS_EXPIRED",
-    future: "CERT_NOT_YET_VALID",
-    wrongPurpose: "INVALID_PURPOSE",
-    elsewhere: "verified",
-  },
-  on: {
-    none: "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE",
-    good: "verified",
-    stranger: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-    strangerWithRoot: "SELF_SIGNED_CERT_IN_CHAIN",
-    selfSigned: "DEPTH_ZERO_SELF_SIGNED_CERT",
-    withoutIntermediate: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-    expired: "CERT_HAS_EXPIRED",
-    future: "CERT_NOT_YET_VALID",
-    wrongPurpose: "INVALID_PURPOSE",
-    elsewhere: "verified",
-  },
-};
+import { type Presented, VERDICTS, type Verdict } from "./modes.ts";
 
 const files = new PemFiles();
 const provider = createNodeProvider();
@@ -75,7 +19,7 @@ afterAll(() => files.remove());
 
 describe("modes of client authentication", () => {
   for (const [clientAuth, byCertificate] of Object.entries(VERDICTS) as [ClientAuth, (typeof VERDICTS)["on"]][]) {
-    for (const [certificate, verdict] of Object.entries(byCertificate) as [keyof Party | "none", Verdict][]) {
+    for (const [certificate, verdict] of Object.entries(byCertificate) as [Presented, Verdict][]) {
       it(`${clientAuth}, certificate ${certificate}: ${verdict}`, () => {
         const presented = certificate === "none" ? undefined : certificates.client[certificate];
         const options = optionsFor(

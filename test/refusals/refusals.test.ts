@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { utf8 } from "../../src/bytes/bytes.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import { alertReceived } from "../../src/errors.ts";
 import { PemFiles } from "../support/openssl.ts";
-import { type End, exchange, failure, failures } from "../support/pair.ts";
+import { type End, exchange, failure, failures, type Wire, whole } from "../support/pair.ts";
 import { type Certificates, createCertificates } from "./certificates.ts";
 import { cutting, flipping, makeEnd, optionsFor } from "./ends.ts";
 import { REFUSALS, type Refusal } from "./refusals.ts";
@@ -44,17 +45,17 @@ describe("refusals, both ends in memory", () => {
       }
 
       const peer = makeEnd(other, options, setup.cheat);
-      const wire =
-        setup.flip !== undefined
-          ? flipping(setup.flip)
-          : typeof setup.cut === "number"
-            ? cutting(setup.cut)
-            : undefined;
-      meet(refusing, peer, wire);
-      if (setup.cut !== undefined) {
-        if (setup.cut === "connected") expect([failure(refusing), failure(peer)]).toEqual([undefined, undefined]);
-        refusing.engine.receiveEnd();
+      const { flip, cut } = setup;
+      meet(refusing, peer, flip === "first" ? flipping() : typeof cut === "number" ? cutting(cut) : whole);
+      if (flip === "connected" || cut === "connected") {
+        expect([failure(refusing), failure(peer)]).toEqual([undefined, undefined]);
       }
+      if (flip === "connected") {
+        peer.engine.write(utf8("changed on its way"));
+        meet(refusing, peer, flipping());
+        expect(refusing.received).toEqual([]);
+      }
+      if (cut !== undefined) refusing.engine.receiveEnd();
 
       expect(failure(refusing)).toEqual({ code, stage, alert, direction });
       expect(failures(refusing)).toBe(1);
@@ -72,7 +73,7 @@ describe("refusals, both ends in memory", () => {
 });
 
 /** Exchanges everything, with `wire` towards the refusing side. */
-function meet(refusing: End, peer: End, wire: ReturnType<typeof flipping> | undefined): void {
-  if (refusing.engine.side === "client") exchange(refusing, peer, undefined, wire);
-  else exchange(peer, refusing, wire, undefined);
+function meet(refusing: End, peer: End, wire: Wire): void {
+  if (refusing.engine.side === "client") exchange(refusing, peer, whole, wire);
+  else exchange(peer, refusing, wire, whole);
 }

@@ -46,8 +46,8 @@ export interface Setup {
   readonly cheat?: (message: Uint8Array, type: HandshakeName) => Uint8Array;
   /** What the offender sends in place of TLS. */
   readonly plain?: Uint8Array;
-  /** One bit of this protected record towards the refusing side is flipped; the first is 0. */
-  readonly flip?: number;
+  /** One bit of the first protected record towards the refusing side is flipped, or the first after the handshake. */
+  readonly flip?: "first" | "connected";
   /** The byte stream towards the refusing side ends after so many records; `"connected"`: after the handshake. */
   readonly cut?: number | "connected";
 }
@@ -243,27 +243,27 @@ const PROOFS: readonly Refusal[] = [
   ...forgedCases("Finished changed", "finished", "ERR_SSL_DIGEST_CHECK_FAILED", "WAIT_FINISHED", "digest check failed"),
 ];
 
-const RECORDS: readonly Refusal[] = [
-  ...(
-    [
-      ["a bit of the server's first protected record flipped", "client", 0, "WAIT_EE", "WAIT_CERT"],
-      ["a bit of the client's first protected record flipped", "server", 0, "WAIT_CERT", "CONNECTED"],
-    ] as const
-  ).map(
-    ([name, refuses, flip, stage, noticed]): Refusal => ({
-      name,
-      offender: "network",
-      refuses,
-      code: "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
-      stage,
-      alert: "bad_record_mac",
-      noticed,
-      setup: () => ({ flip }),
-      opensslOffends: () => ({}),
-      opensslRefuses: { reason: "decryption failed or bad record mac" },
-    }),
-  ),
-];
+const RECORDS: readonly Refusal[] = (
+  [
+    ["client", "the server's first protected record", "first", "WAIT_EE", "WAIT_CERT"],
+    ["server", "the client's first protected record", "first", "WAIT_CERT", "CONNECTED"],
+    ["client", "the server's application data", "connected", "CONNECTED", "CONNECTED"],
+    ["server", "the client's application data", "connected", "CONNECTED", "CONNECTED"],
+  ] as const
+).map(
+  ([refuses, what, flip, stage, noticed]): Refusal => ({
+    name: `a bit of ${what} flipped`,
+    offender: "network",
+    refuses,
+    code: "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+    stage,
+    alert: "bad_record_mac",
+    noticed,
+    setup: () => ({ flip }),
+    opensslOffends: () => ({}),
+    opensslRefuses: { reason: "decryption failed or bad record mac" },
+  }),
+);
 
 const NEGOTIATION: readonly Refusal[] = [
   {
