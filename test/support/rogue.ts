@@ -68,6 +68,7 @@ export class Rogue {
   readonly #messages = new HandshakeReader(0xffffff);
   readonly #replaced = new Map<string, readonly Uint8Array[]>();
   readonly #fromPeer = new Set<string>();
+  #deaf = false;
   #flight: Uint8Array[] = [];
   #output: Uint8Array[] = [];
   #epoch: Epoch = "initial";
@@ -107,9 +108,20 @@ export class Rogue {
     return this;
   }
 
+  /** What it cannot open or understand ends it, as `error`. */
   receive(bytes: Uint8Array): void {
     this.wire.push(bytes.slice());
+    if (this.#deaf) return;
     this.#reader.push(bytes);
+    try {
+      this.#open();
+    } catch (error) {
+      this.#deaf = true;
+      this.error ??= error;
+    }
+  }
+
+  #open(): void {
     for (;;) {
       const record = this.#reader.next(this.#opener !== undefined);
       if (record === undefined) return;

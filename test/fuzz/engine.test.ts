@@ -1,0 +1,286 @@
+/**
+ * Damaged handshakes against both roles. FUZZ_CASES says how many (20,000 in CI), FUZZ_SEED where to begin: a case's number
+ * is its seed, so `FUZZ_SEED=n FUZZ_CASES=1` repeats case n byte for byte.
+ */
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { equal, join } from "../../src/bytes/bytes.ts";
+import { parsePrivateKey } from "../../src/crypto/keys.ts";
+import { createNodeProvider } from "../../src/crypto/node.ts";
+import type { CryptoProvider } from "../../src/crypto/provider.ts";
+import { TlsEngine } from "../../src/engine/engine.ts";
+import { resolveClient, resolveIdentity, resolveLimits, resolveServer } from "../../src/engine/options.ts";
+import type { Side } from "../../src/errors.ts";
+import { clientHandshake } from "../../src/handshake/client.ts";
+import type { CommonConfig } from "../../src/handshake/config.ts";
+import { serverHandshake } from "../../src/handshake/server.ts";
+import { liveSources } from "../../src/handshake/sources.ts";
+import { trustStore } from "../../src/x509/trust.ts";
+import { lateProvider } from "../support/late-provider.ts";
+import { type End, end, failures } from "../support/pair.ts";
+import { Random } from "../support/random.ts";
+import { Rogue, type RogueOptions } from "../support/rogue.ts";
+import { seededProvider } from "../support/seeded.ts";
+import { rawMessage } from "../support/world.ts";
+import { mutateMessage, mutateRecord, mutateStream } from "./mutate.ts";
+
+const CASES = Number(process.env.FUZZ_CASES ?? (process.env.CI ? 20_000 : 4_000));
+const SEED = Number(process.env.FUZZ_SEED ?? 1);
+const BATCH = 500;
+
+const files = JSON.parse(readFileSync(new URL("fixtures/identities.json", import.meta.url), "utf8"));
+const node = createNodeProvider();
+const common = { provider: node, clock: () => Date.UTC(2030, 0, 1), trust: trustStore(files.authority), alpn: ["h2"] };
+const keys = { client: parsePrivateKey(files.client.key), server: parsePrivateKey(files.server.key) };
+const clientOptions = {
+  ...common,
+  serverName: "localhost",
+  groups: ["x25519", "secp256r1"],
+  keyShares: ["x25519"],
+  identities: [resolveIdentity(files.client, node)],
+} as const;
+const serverOptions = {
+  ...common,
+  groups: ["x25519", "secp256r1"],
+  identities: [resolveIdentity(files.server, node)],
+} as const;
+const configs = {
+  client: resolveClient(clientOptions),
+  server: resolveServer({ ...serverOptions, clientAuth: "on" }),
+  anonymous: resolveServer(serverOptions),
+};
+const limits = resolveLimits(common);
+/** One record over the mark, and what a chunk counts besides its bytes. */
+const MOST_QUEUED = limits.highWaterMark + 0x4000 + 128;
+
+/** A configuration whose every random choice comes from `provider`. */
+function seeded<C extends CommonConfig>(config: C, provider: CryptoProvider, pkcs8: Uint8Array): C {
+  const signer = provider.signer(pkcs8);
+  const groups = provider.groups.filter(({ name }) => config.groups.some((group) => group.name === name));
+  const sources = {
+    ...liveSources(provider),
+    sign: (_: unknown, ...args: Parameters<typeof signer.sign>) => signer.sign(...args),
+  };
+  return { ...config, provider, groups, sources };
+}
+
+interface Case {
+  readonly random: Random;
+  readonly victimSide: Side;
+  readonly layer: "message" | "record" | "wire";
+  readonly late: boolean;
+}
+
+function caseOf(seed: number): Case {
+  const random = new Random(seed);
+  const layers = ["message", "message", "message", "record", "wire", "wire"] as const;
+  return {
+    random,
+    victimSide: random.pick(["client", "server"]),
+    layer: random.pick(layers),
+    late: random.chance(0.15),
+  };
+}
+
+/** A victim that counts its alerts, and the rogue to meet it. */
+function cast({ random, victimSide, layer, late }: Case): { victim: End; rogue: Rogue; alerts: () => number } {
+  const retry = random.chance(0.2);
+  const anonymous = random.chance(0.15);
+  const honest = seededProvider(node, random);
+  const provider = late ? lateProvider(honest, { seed: random.integer(2 ** 31) }) : honest;
+  let alerts = 0;
+  const observed = {
+    ...limits,
+    observer: (seen: { kind: string; direction?: string; type?: unknown }) => {
+      if (seen.kind === "record" && seen.direction === "sent" && seen.type === 21) alerts++;
+    },
+  };
+  const server = anonymous ? configs.anonymous : configs.server;
+  const retrying = { ...server, groups: server.groups.filter(({ name }) => !retry || name === "secp256r1") };
+  const options = rogueOptions(random, layer);
+  const client = configs.client;
+  const victim =
+    victimSide === "client"
+      ? new TlsEngine("client", (effects) => clientHandshake(seeded(client, provider, keys.client), effects), observed)
+      : new TlsEngine(
+          "server",
+          (effects) => serverHandshake(seeded(retrying, provider, keys.server), effects),
+          observed,
+        );
+  const rogue =
+    victimSide === "client"
+      ? new Rogue({ server: seeded(retrying, honest, keys.server) }, options)
+      : new Rogue({ client: seeded(client, honest, keys.client) }, options);
+  return { victim: end(victim), rogue: rogue.start(), alerts: () => alerts };
+}
+
+function rogueOptions(random: Random, layer: Case["layer"]): RogueOptions {
+  const coalesce = random.chance(0.4);
+  const fragment = random.chance(0.3) ? 1 + random.integer(200) : undefined;
+  if (layer === "record") {
+    return { coalesce, fragment, records: (record) => (random.chance(0.3) ? mutateRecord(random, record) : [record]) };
+  }
+  if (layer === "wire") return { coalesce, fragment };
+  // Which message of a handshake of up to six it will be; further ones only seldom.
+  const victims = new Set([random.integer(6), ...(random.chance(0.2) ? [random.integer(6)] : [])]);
+  const reorder = random.chance(0.1);
+  let count = 0;
+  let held: Uint8Array | undefined;
+  return {
+    coalesce,
+    fragment,
+    tamper: (message) => {
+      const chosen = victims.has(count++);
+      if (reorder && chosen && held === undefined) {
+        held = message;
+        return [];
+      }
+      const messages = chosen ? mutateMessage(random, message) : [message];
+      if (held === undefined || !random.chance(0.5)) return messages;
+      const late = held;
+      held = new Uint8Array(0);
+      return late.length === 0 ? messages : [...messages, late];
+    },
+  };
+}
+
+/** Something that a peer may or may not send once it is connected. */
+function afterwards(random: Random, rogue: Rogue, data: Uint8Array[]): void {
+  const piece = random.bytes(1 + random.integer(100));
+  const ticket = rawMessage(4, Uint8Array.of(0, 0, 0, 1, 0, 0, 0, 2, 1, 9, 0, 1, 7, 0, 0));
+  switch (random.integer(8)) {
+    case 0:
+      rogue.sendMessage(rawMessage(24, Uint8Array.of(random.integer(2)))).updateWriteKey();
+      return;
+    case 1:
+      for (const message of mutateMessage(random, ticket)) if (message.length > 0) rogue.sendMessage(message);
+      return;
+    case 2:
+      for (const record of mutateRecord(random, { type: 23, content: piece })) rogue.send(record);
+      // Whether it counts as data depends on the mutation: nothing is claimed about such a stream.
+      data.length = 0;
+      data.push(new Uint8Array(0));
+      return;
+    case 3:
+      rogue.send({ type: 21, content: random.chance(0.5) ? Uint8Array.of(1, 0) : random.bytes(2) });
+      return;
+    default:
+      data.push(piece);
+      rogue.send({ type: 23, content: piece, padding: random.integer(50) });
+  }
+}
+
+/** Runs one case; throws where the victim breaks a promise. Gives what became of it. */
+async function run(seed: number): Promise<string> {
+  const current = caseOf(seed);
+  const { random, layer, late, victimSide } = current;
+  const { victim, rogue, alerts } = cast(current);
+  const { engine } = victim;
+  const sent: Uint8Array[] = [];
+  let wroteMore = 0;
+  let damage = layer === "wire" ? 1 + random.integer(2) : 0;
+  for (let rounds = 0, idle = 0; idle < (late ? 24 : 1); rounds++) {
+    if (rounds > 500) throw new Error("no end to it");
+    let up = rogue.takeOutput();
+    const down = engine.takeOutput();
+    if (down.length > 0) rogue.receive(down);
+    if (up.length > 0 && damage > 0 && random.chance(0.6)) {
+      damage--;
+      up = mutateStream(random, up);
+    }
+    for (let at = 0; at < up.length; ) {
+      const length = random.chance(0.7) ? up.length : 1 + random.integer(200);
+      const piece = up.subarray(at, at + length);
+      at += piece.length;
+      feed(victim, piece, random);
+    }
+    idle = up.length + down.length > 0 ? 0 : idle + 1;
+    if (idle > 0 && rogue.result !== undefined && engine.error === undefined && wroteMore < 3) {
+      wroteMore++;
+      idle = 0;
+      for (let i = random.integer(4); i >= 0; i--) afterwards(random, rogue, sent);
+      if (engine.result !== undefined && engine.writable > 0 && !engine.finished) engine.write(random.bytes(10));
+    }
+    if (late && idle > 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  const beforeEnd = engine.error;
+  engine.receiveEnd();
+  if (late) for (let i = 0; i < 8; i++) await new Promise((resolve) => setImmediate(resolve));
+  check(victim, alerts());
+  if (layer === "wire") {
+    const received = join(victim.received);
+    const all = join(sent);
+    if (!sent.some(({ length }) => length === 0) && !equal(received, all.subarray(0, received.length))) {
+      throw new Error("the victim read what nobody sent");
+    }
+  }
+  const outcome = beforeEnd?.code ?? (engine.result === undefined ? "waiting" : "connected");
+  return `${victimSide} ${layer} ${late ? "late" : "sync"} ${outcome}`;
+}
+
+function feed(victim: End, bytes: Uint8Array, random: Random): void {
+  const { engine } = victim;
+  for (let rest = bytes; rest.length > 0; ) {
+    const taken = engine.receive(rest);
+    rest = rest.subarray(taken);
+    if (engine.outputLength > MOST_QUEUED) throw new Error(`${engine.outputLength} bytes of output`);
+    const before = victim.received.length;
+    if (rest.length > 0 || random.chance(0.8)) {
+      for (let chunk = engine.read(); chunk !== undefined; chunk = engine.read()) victim.received.push(chunk);
+    }
+    if (taken === 0 && victim.received.length === before) {
+      // It waits for an answer of its own: what it has not taken is lost, as when a transport gives up.
+      return;
+    }
+  }
+}
+
+function check(victim: End, alerts: number): void {
+  const { engine, events } = victim;
+  for (let chunk = engine.read(); chunk !== undefined; chunk = engine.read()) victim.received.push(chunk);
+  const { error } = engine;
+  if (error === undefined && !engine.ended) throw new Error(`neither failed nor ended, in ${engine.state}`);
+  if (error?.code === "ERR_TLS_INTERNAL" || error?.code === "ERR_TLS_CALLBACK_FAILED") throw error;
+  if (failures(victim) !== (error === undefined ? 0 : 1)) throw new Error(`${failures(victim)} failures`);
+  const expected = error?.direction === "sent" ? 1 : 0;
+  if (alerts !== expected) throw new Error(`${alerts} alerts for ${error?.code}`);
+  const [last] = events.slice(-1);
+  if (error !== undefined && last?.type !== "failed") throw new Error(`${last?.type} after the failure`);
+}
+
+describe(`${CASES} damaged handshakes from seed ${SEED} on`, () => {
+  const outcomes = new Map<string, number>();
+  const batches = Array.from({ length: Math.ceil(CASES / BATCH) }, (_, index) => SEED + index * BATCH);
+
+  it.each(batches)("from %i", { timeout: 300_000 }, async (first) => {
+    for (let seed = first; seed < Math.min(first + BATCH, SEED + CASES); seed++) {
+      let outcome: string;
+      try {
+        outcome = await run(seed);
+      } catch (cause) {
+        throw new Error(`FUZZ_SEED=${seed} FUZZ_CASES=1 repeats this`, { cause });
+      }
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+  });
+
+  it.runIf(CASES >= 1000)("reach far and wide", () => {
+    const count = (part: string) =>
+      [...outcomes].reduce((sum, [outcome, times]) => (outcome.includes(part) ? sum + times : sum), 0);
+    if (process.env.FUZZ_SHOW) console.info([...outcomes].sort(([, a], [, b]) => b - a));
+    expect(count("message")).toBeGreaterThanOrEqual(0.45 * CASES);
+    expect(count("late")).toBeGreaterThan(0.1 * CASES);
+    for (const side of ["client", "server"]) expect(count(side)).toBeGreaterThan(0.4 * CASES);
+    for (const part of [
+      "connected",
+      "waiting",
+      "DECODE_ERROR",
+      "ILLEGAL_PARAMETER",
+      "UNEXPECTED_MESSAGE",
+      "BAD_RECORD_MAC",
+    ]) {
+      expect([part, count(part) > 10]).toEqual([part, true]);
+    }
+    expect(count("DIGEST_CHECK_FAILED") + count("BAD_SIGNATURE")).toBeGreaterThan(10);
+  });
+});
