@@ -1,0 +1,245 @@
+/** `mutls connect`: a TLS client on stdin and stdout. */
+import { connect as connectTcp, type Socket } from "node:net";
+import { type ConnectOptions, connect, type SessionEvent, socketStream, type TlsSession } from "../node/index.ts";
+import { formatTarget, parseTarget, resolveTarget, type Target } from "./address.ts";
+import { CliError, ExitStatus, exitStatus, usage } from "./exit.ts";
+import { bundledTrust, keyLogFile, loadIdentities, loadTrust } from "./files.ts";
+import type { Arguments, Command } from "./flags.ts";
+import { reportError, sessionLines, TRACE_FLAGS, type TraceOutput, traceOutput } from "./report.ts";
+import { onSignals, type Signals } from "./signals.ts";
+import { LATER_TLS_FLAGS, negotiationOptions, TLS_FLAGS } from "./tls-flags.ts";
+
+export const connectCommand: Command = {
+  name: "connect",
+  synopsis: "HOST:PORT",
+  summary: "Connects with TLS 1.3; stdin goes to the server, what it answers to stdout.",
+  description: [
+    "The end of stdin sends close_notify, and reading goes on until the server's close_notify. The server is verified",
+    "against the CAs of --cacert, or the public ones that come with Node. Everything but data goes to stderr.",
+    "",
+    "With --json, stdout carries one JSON object per line instead: record, message, alert, secret, state, error.",
+    "Received data is in there, as `content` of its records: `mutls connect … --json | jq .kind`.",
+    "",
+    "A server judges the client's certificate after the client has finished: a refusal comes with the first read.",
+    "",
+    "exit status: 0 done, 2 usage, 6 name not found, 7 no connection, 28 time-out, 35 handshake failed, 56 connection",
+    "broken, 58 own certificate or key, 60 server's certificate, 77 CA file, 98 the server wants a certificate",
+  ].join("\n"),
+  positionals: 1,
+  flags: [
+    { name: "cert", value: "FILE", repeat: true, help: "own certificate with its chain, PEM or DER" },
+    { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER" },
+    { name: "cacert", value: "FILE", help: "CAs that may have issued the server's certificate, PEM or DER" },
+    { name: "insecure", short: "k", help: "accept any certificate: anybody could be there" },
+    { name: "servername", value: "NAME", help: "the server's name for SNI and its certificate; HOST by default" },
+    { name: "resolve", value: "HOST:PORT:ADDR", repeat: true, help: "connect to ADDR for HOST:PORT" },
+    { name: "connect-timeout", value: "SECONDS", help: "for TCP and handshake together; 30 by default" },
+    ...TLS_FLAGS,
+    ...TRACE_FLAGS,
+    { name: "json", help: "the trace as JSON lines on stdout, in place of the data" },
+    ...LATER_TLS_FLAGS,
+    { name: "pinnedpubkey", value: "sha256//B64", later: true, help: "public key pins" },
+    { name: "cert-status", later: true, help: "require an OCSP staple" },
+    { name: "sess-out", value: "FILE", later: true, help: "keep the session" },
+    { name: "sess-in", value: "FILE", later: true, help: "resume a session" },
+  ],
+  examples: [
+    "mutls connect example.com:443 --trace </dev/null",
+    "mutls connect localhost:8443 --cacert ca.pem --cert me.pem --key me.key",
+    "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | mutls connect localhost:8443 --cacert ca.pem",
+  ],
+  run,
+};
+
+async function run(args: Arguments): Promise<number> {
+  if (args.has("json") && args.has("trace")) throw usage("--json and --trace are two forms of the same: choose one");
+  const target = parseTarget(args.positionals[0] as string);
+  const negotiation = negotiationOptions(args);
+  const seconds = args.number("connect-timeout", 1, 86_400) ?? 30;
+  const address = resolveTarget(args, target);
+  const trust = args.has("insecure") ? undefined : (loadTrust(args) ?? bundledTrust());
+  const identities = await loadIdentities(args, negotiation.provider);
+  const output = traceOutput(args, "client", process.stdout, keyLogFile(args));
+  const options: ConnectOptions = {
+    ...negotiation,
+    serverName: args.get("servername") ?? target.host,
+    rejectUnauthorized: !args.has("insecure"),
+    trust,
+    identities,
+    observer: output.observer,
+    onEvent: (event) => warn(event),
+  };
+  const deadline = Date.now() + 1000 * seconds;
+  const signals = onSignals();
+  try {
+    const socket = await openSocket(address, target, deadline, signals);
+    if (args.has("verbose")) note(`connected to ${formatTarget(address.host, address.port)}`);
+    return await converse(
+      args,
+      socket,
+      { ...options, handshakeTimeout: Math.max(1, deadline - Date.now()) },
+      output,
+      signals,
+    );
+  } catch (error) {
+    if (signals.status !== undefined) return signals.status;
+    throw error;
+  } finally {
+    signals.stop();
+  }
+}
+
+async function converse(
+  args: Arguments,
+  socket: Socket,
+  options: ConnectOptions,
+  output: TraceOutput,
+  signals: Signals,
+): Promise<number> {
+  let session: TlsSession | undefined;
+  let accepted = false;
+  try {
+    session = await connect(socketStream(socket), { ...options, signal: signals.signal });
+    if (args.has("verbose")) describeSession(session, options);
+    void session.accepted.then(
+      () => {
+        accepted = true;
+      },
+      () => {},
+    );
+    await relay(session, args.has("json"));
+    return ExitStatus.ok;
+  } catch (error) {
+    if (signals.status !== undefined) return signals.status;
+    if (isBrokenPipe(error)) {
+      // Whoever read our output has gone; there is nobody left to tell.
+      session?.abort();
+      return ExitStatus.write;
+    }
+    output.end(error);
+    reportError(error, advice(error, session, options));
+    return exitStatus(error, accepted);
+  } finally {
+    process.stdin.destroy();
+  }
+}
+
+/** Both directions until the server's close_notify. */
+async function relay(session: TlsSession, silent: boolean): Promise<void> {
+  const sending = send(session);
+  // Its failure is the connection's, and comes out of reading, too.
+  sending.catch(() => {});
+  const reader = session.readable.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (!silent) await print(value);
+  }
+  await session.close();
+  await session.closed;
+}
+
+async function send(session: TlsSession): Promise<void> {
+  const writer = session.writable.getWriter();
+  for await (const chunk of process.stdin) await writer.write(new Uint8Array(chunk as Buffer));
+  await writer.close();
+}
+
+function print(bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === "EPIPE" && !("alert" in error);
+}
+
+/** Connection failures by Node's code. */
+const CONNECT_STATUS: Readonly<Record<string, number>> = {
+  ENOTFOUND: ExitStatus.resolve,
+  EAI_AGAIN: ExitStatus.resolve,
+  ETIMEDOUT: ExitStatus.timeout,
+};
+
+function openSocket({ host, port }: Target, target: Target, deadline: number, signals: Signals): Promise<Socket> {
+  const where = formatTarget(target.host, target.port);
+  return new Promise((resolve, reject) => {
+    const socket = connectTcp({ host, port, allowHalfOpen: true });
+    const timer = setTimeout(() => {
+      fail(new CliError(ExitStatus.timeout, `no connection to ${where} in time`));
+    }, deadline - Date.now());
+    const onAbort = () => fail(new Error("interrupted"));
+    signals.signal.addEventListener("abort", onAbort);
+    const settle = () => {
+      clearTimeout(timer);
+      signals.signal.removeEventListener("abort", onAbort);
+      socket.off("error", onError);
+    };
+    const fail = (error: Error) => {
+      settle();
+      socket.destroy();
+      reject(error);
+    };
+    const onError = (error: NodeJS.ErrnoException) => {
+      const status = CONNECT_STATUS[error.code ?? ""] ?? ExitStatus.connect;
+      fail(new CliError(status, `cannot connect to ${where}: ${error.message || error.code}`));
+    };
+    socket.once("error", onError);
+    socket.once("connect", () => {
+      settle();
+      resolve(socket);
+    });
+  });
+}
+
+function describeSession(session: TlsSession, { identities }: ConnectOptions): void {
+  for (const line of sessionLines(session)) note(line);
+  const { clientAuthRequested, signatureScheme } = session;
+  if (!clientAuthRequested) {
+    note(`own certificate: not asked for${identities?.length ? ", not sent" : ""}`);
+  } else {
+    note(
+      `own certificate: asked for, ${signatureScheme === undefined ? "none sent" : `sent, signed with ${signatureScheme}`}`,
+    );
+  }
+}
+
+function warn(event: SessionEvent): void {
+  if (event.type !== "identity_mismatch") return;
+  const { reason, sent, authorities, issuers } = event;
+  const why =
+    reason === "certificate_authorities"
+      ? `the server accepts certificates from ${authorities.join("; ")}; yours come from ${issuers.join("; ")}`
+      : `your certificates do not match the server's ${reason}`;
+  process.stderr.write(`mutls: ${why}: ${sent ? "one was sent all the same" : "none was sent"}\n`);
+}
+
+/** What the user can do about it. */
+function advice(error: unknown, session: TlsSession | undefined, options: ConnectOptions): string | undefined {
+  const { code } = error as { readonly code?: string };
+  const certificate = options.identities !== undefined && options.identities.length > 0;
+  switch (code) {
+    case "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED":
+      return certificate
+        ? "the server wants a client certificate, and none of yours fitted what it asked for"
+        : "the server wants a client certificate: give --cert and --key";
+    case "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA":
+      return session === undefined ? undefined : "the server does not trust the issuer of your certificate";
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+      return "name the CA with --cacert FILE; -k would accept anybody";
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return "name the server with --servername NAME if that is who you want";
+    case "ERR_SSL_WRONG_VERSION_NUMBER":
+      return "there seems to be no TLS on this port";
+    default:
+      return undefined;
+  }
+}
+
+function note(text: string): void {
+  process.stderr.write(`* ${text}\n`);
+}

@@ -1,0 +1,163 @@
+/** `mutls serve`: a TLS server for trying clients out. It survives every one of them. */
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { accept, type ServerConfiguration, socketStream, type TlsSession } from "../node/index.ts";
+import { formatTarget } from "./address.ts";
+import { CliError, ExitStatus, usage } from "./exit.ts";
+import { keyLogFile, loadIdentities, loadTrust } from "./files.ts";
+import type { Arguments, Command } from "./flags.ts";
+import { errorLine, rejectionLines, sessionLines, TRACE_FLAGS, traceOutput } from "./report.ts";
+import { MODES, type ModeName } from "./serve-modes.ts";
+import { onSignals } from "./signals.ts";
+import { LATER_TLS_FLAGS, negotiationOptions, TLS_FLAGS } from "./tls-flags.ts";
+
+export const serveCommand: Command = {
+  name: "serve",
+  synopsis: "--cert FILE --key FILE",
+  summary: "Serves TLS 1.3 until SIGINT or SIGTERM.",
+  description: [
+    "One line `listening on HOST:PORT` goes to stdout when it does. Clients that are refused get a line on stderr that",
+    "says why, and for certificates what was tried and what would mend it. Several pairs of --cert and --key: the",
+    "client's server name and signature algorithms decide.",
+    "",
+    "modes: http answers a request with what was negotiated and who the client is, as JSON (GET /keyupdate: after a",
+    "KeyUpdate); echo sends everything back; reverse sends each line back reversed; discard only reads.",
+    "",
+    "--trace and --json go to stderr, each line with the number of its connection: `mutls serve … --json 2>trace.jsonl`.",
+    "",
+    "exit status: 0 stopped, 2 usage, 7 cannot listen, 58 certificate or key, 77 CA file",
+  ].join("\n"),
+  positionals: 0,
+  flags: [
+    { name: "host", value: "HOST", help: "address to listen on; 127.0.0.1 by default" },
+    { name: "port", value: "PORT", help: "8443 by default; 0 picks a free one" },
+    { name: "cert", value: "FILE", repeat: true, help: "certificate with its chain, PEM or DER" },
+    { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER" },
+    { name: "cacert", value: "FILE", help: "CAs that may have issued client certificates" },
+    {
+      name: "client-auth",
+      value: "MODE",
+      choices: ["off", "optional", "optional_no_ca", "on"],
+      help: "whether clients need a certificate; off by default",
+    },
+    { name: "mode", value: "MODE", choices: Object.keys(MODES), help: "what to do with data; http by default" },
+    { name: "strict-sni", help: "refuse server names that no certificate carries" },
+    ...TLS_FLAGS,
+    ...TRACE_FLAGS,
+    { name: "json", help: "the trace as JSON lines on stderr" },
+    ...LATER_TLS_FLAGS,
+    { name: "tickets", value: "N", later: true, help: "session tickets" },
+    { name: "psk-modes", value: "A,B", later: true, help: "dhe, ke" },
+    { name: "cookie", later: true, help: "stateless HelloRetryRequest" },
+    { name: "ocsp", value: "FILE", later: true, help: "OCSP response to staple" },
+  ],
+  examples: [
+    "mutls serve --cert server.pem --key server.key",
+    "mutls serve --port 0 --cert server.pem --key server.key --cacert ca.pem --client-auth on --mode echo",
+  ],
+  run,
+};
+
+async function run(args: Arguments): Promise<number> {
+  if (args.has("json") && args.has("trace")) throw usage("--json and --trace are two forms of the same: choose one");
+  if (!args.has("cert")) throw usage("mutls serve needs --cert and --key", "see: mutls serve --help");
+  const clientAuth = (args.get("client-auth") ?? "off") as NonNullable<ServerConfiguration["clientAuth"]>;
+  if ((clientAuth === "on" || clientAuth === "optional") && !args.has("cacert")) {
+    throw usage(`--client-auth ${clientAuth} needs --cacert: the CAs that issue client certificates`);
+  }
+  const negotiation = negotiationOptions(args);
+  const host = args.get("host") ?? "127.0.0.1";
+  const port = args.number("port", 0, 65_535) ?? 8443;
+  const options: ServerConfiguration = {
+    ...negotiation,
+    trust: loadTrust(args),
+    identities: await loadIdentities(args, negotiation.provider),
+    clientAuth,
+    strictServerName: args.has("strict-sni"),
+  };
+  if (args.has("cacert") && clientAuth === "off") log("--cacert has no effect without --client-auth");
+  const keys = keyLogFile(args);
+  const mode = (args.get("mode") ?? "http") as ModeName;
+  const sockets = new Set<Socket>();
+  let connections = 0;
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const number = ++connections;
+    const { observer, end } = traceOutput(args, "server", process.stderr, keys, number);
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    const peer = formatTarget(socket.remoteAddress ?? "?", socket.remotePort ?? 0);
+    attend(socket, { ...options, observer }, mode, (session) => {
+      if (args.has("verbose")) for (const line of sessionLines(session)) log(`${peer}: ${line}`);
+    }).catch((error: unknown) => {
+      end(error);
+      // With --json, stderr is for JSON alone, and this is in it.
+      if (!args.has("json")) logFailure(peer, error);
+    });
+  });
+  const address = await listen(server, host, port);
+  process.stdout.write(`listening on ${formatTarget(address.address, address.port)}\n`);
+  await stopped(server, sockets);
+  return ExitStatus.ok;
+}
+
+async function attend(
+  socket: Socket,
+  options: ServerConfiguration,
+  mode: ModeName,
+  onSession: (session: TlsSession) => void,
+): Promise<void> {
+  const { run: serveMode, idleTimeout } = MODES[mode];
+  const session = await accept(socketStream(socket), { ...options, idleTimeout });
+  onSession(session);
+  try {
+    await serveMode(session);
+    await session.close();
+    // What the client still sends, nobody will read.
+    if (!session.readable.locked) await session.readable.cancel();
+    await session.closed;
+  } catch (error) {
+    session.abort(error);
+    throw error;
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: Error) => {
+      reject(new CliError(ExitStatus.connect, `cannot listen on ${formatTarget(host, port)}: ${error.message}`));
+    };
+    server.once("error", onError);
+    server.listen({ host, port }, () => {
+      server.off("error", onError);
+      // Accepting one connection failed, for want of file descriptors; the next may not.
+      server.on("error", (error) => log(`cannot accept a connection: ${error.message}`));
+      resolve(server.address() as AddressInfo);
+    });
+  });
+}
+
+/** Until a signal comes; connections that are open then are cut. */
+function stopped(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
+  const signals = onSignals();
+  return new Promise((resolve) => {
+    server.once("close", () => {
+      signals.stop();
+      resolve();
+    });
+    signals.signal.addEventListener("abort", () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    });
+  });
+}
+
+/** One line for one client that was refused, or went. */
+function logFailure(peer: string, error: unknown): void {
+  const { direction } = error as { readonly direction?: string };
+  const what =
+    direction === "sent" ? `refused ${peer}` : direction === "received" ? `refused by ${peer}` : `lost ${peer}`;
+  log([`${what}: ${errorLine(error)}`, ...rejectionLines(error)].join("; "));
+}
+
+function log(text: string): void {
+  process.stderr.write(`mutls: ${text}\n`);
+}

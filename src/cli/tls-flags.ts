@@ -1,0 +1,140 @@
+/** The flags that both ends share, and what they mean to an engine. */
+import {
+  CipherSuiteId,
+  type CipherSuiteName,
+  NamedGroup,
+  type NamedGroupName,
+  SignatureScheme,
+  type SignatureSchemeName,
+} from "../codec/registry.ts";
+import { nobleProvider } from "../crypto/noble.ts";
+import { createNodeProvider } from "../crypto/node.ts";
+import type { CryptoProvider } from "../crypto/provider.ts";
+import { usage } from "./exit.ts";
+import { type Arguments, type Flag, nearest } from "./flags.ts";
+
+/** Negotiation, diagnosis, provider. */
+export const TLS_FLAGS: readonly Flag[] = [
+  { name: "alpn", value: "A,B", help: "application protocols, in order of preference" },
+  { name: "groups", value: "A,B", help: "key exchange groups, in order of preference, such as x25519,secp256r1" },
+  {
+    name: "tls13-ciphers",
+    value: "A:B",
+    help: "cipher suites, in order of preference, such as TLS_AES_128_GCM_SHA256",
+  },
+  { name: "sigalgs", value: "A,B", help: "signature algorithms accepted from the peer, such as ed25519" },
+  {
+    name: "keylogfile",
+    value: "FILE",
+    help: "append the connection's secrets, for Wireshark (RFC 9850); never in production",
+  },
+  { name: "provider", value: "NAME", help: "who computes: node, the default, or noble" },
+  { name: "verbose", short: "v", help: "say on stderr what was negotiated, and with whom" },
+];
+
+/** Parts of later versions that both ends will have. */
+export const LATER_TLS_FLAGS: readonly Flag[] = [
+  { name: "pass", value: "P", later: true, help: "pass phrase of an encrypted key" },
+  { name: "crlfile", value: "FILE", later: true, help: "certificate revocation list" },
+  { name: "psk", value: "ID:HEX[:sha384]", later: true, help: "external pre-shared key" },
+  { name: "early-data", value: "X", later: true, help: "0-RTT data" },
+  { name: "record-size-limit", value: "N", later: true, help: "RFC 8449" },
+  { name: "cert-compression", value: "A,B", later: true, help: "RFC 8879" },
+];
+
+/** What the shared flags say. */
+export interface NegotiationOptions {
+  readonly provider: CryptoProvider;
+  readonly clock: () => number;
+  readonly alpn: readonly string[] | undefined;
+  readonly groups: readonly NamedGroupName[] | undefined;
+  readonly cipherSuites: readonly CipherSuiteName[] | undefined;
+  readonly signatureSchemes: readonly SignatureSchemeName[] | undefined;
+}
+
+/** Reads the shared flags. */
+export function negotiationOptions(args: Arguments): NegotiationOptions {
+  const provider = chooseProvider(args.get("provider") ?? "node");
+  return {
+    provider,
+    clock: Date.now,
+    alpn: args.list("alpn", /,/),
+    groups: names(
+      args,
+      "groups",
+      "key exchange group",
+      provider.groups.map(({ name }) => name),
+      GROUP_ALIASES,
+    ),
+    cipherSuites: names(
+      args,
+      "tls13-ciphers",
+      "cipher suite",
+      provider.suites.map(({ name }) => name),
+      {},
+    ),
+    signatureSchemes: names(args, "sigalgs", "signature algorithm", SCHEMES, {}),
+  };
+}
+
+/** openssl's names for the same groups. */
+const GROUP_ALIASES: Readonly<Record<string, NamedGroupName>> = {
+  "p-256": "secp256r1",
+  prime256v1: "secp256r1",
+  "p-384": "secp384r1",
+  "p-521": "secp521r1",
+};
+
+const SCHEMES: readonly SignatureSchemeName[] = [
+  "ecdsa_secp256r1_sha256",
+  "ecdsa_secp384r1_sha384",
+  "ecdsa_secp521r1_sha512",
+  "ed25519",
+  "rsa_pss_rsae_sha256",
+  "rsa_pss_rsae_sha384",
+  "rsa_pss_rsae_sha512",
+  "rsa_pss_pss_sha256",
+  "rsa_pss_pss_sha384",
+  "rsa_pss_pss_sha512",
+];
+
+/** Registered all the same: then what is missing is support, not a letter. */
+const REGISTERED = new Set(
+  [CipherSuiteId, NamedGroup, SignatureScheme].flatMap(({ codes }) =>
+    Object.keys(codes).map((name) => name.toLowerCase()),
+  ),
+);
+
+function chooseProvider(name: string): CryptoProvider {
+  switch (name) {
+    case "node":
+      return createNodeProvider();
+    case "noble":
+      return nobleProvider;
+    default:
+      throw usage(
+        name === "webcrypto" ? "--provider webcrypto is not supported yet" : `--provider: there is no provider ${name}`,
+        "there are node and noble",
+      );
+  }
+}
+
+function names<Name extends string>(
+  args: Arguments,
+  flag: string,
+  what: string,
+  known: readonly Name[],
+  aliases: Readonly<Record<string, Name>>,
+): readonly Name[] | undefined {
+  const chosen = args.list(flag)?.map((written) => {
+    const lower = written.toLowerCase();
+    const name = known.find((candidate) => candidate.toLowerCase() === lower) ?? aliases[lower];
+    if (name !== undefined) return name;
+    const close = nearest(written, known);
+    throw usage(
+      REGISTERED.has(lower) ? `--${flag}: ${written} is not supported` : `--${flag}: there is no ${what} ${written}`,
+      close === undefined ? `there are ${known.join(", ")}` : `did you mean ${close}?`,
+    );
+  });
+  return chosen === undefined ? undefined : [...new Set(chosen)];
+}
