@@ -2,84 +2,19 @@
  * The provider that runs anywhere: pure TypeScript, synchronous, nothing native. It is the reference for the others.
  * Signatures are deterministic except RSA-PSS.
  */
-import { gcm } from "@noble/ciphers/aes.js";
-import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { ed25519, x25519 } from "@noble/curves/ed25519.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
+import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
 import type { NamedGroupName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
 import { type DiffieHellmanKey, diffieHellman, x25519MlKem768 } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve, type PrivateKeyParts, parsePkcs8, parseSpki, usableRsa } from "./keys.ts";
 import { canSignWith, rsaPssSign, rsaVerify } from "./noble-rsa.ts";
-import type {
-  Aead,
-  CipherSuite,
-  CryptoProvider,
-  Group,
-  Hash,
-  HashName,
-  HashState,
-  PublicKey,
-  SignatureAlgorithm,
-  Signer,
-} from "./provider.ts";
+import { NOBLE_HASHES, nobleHashes, nobleSuites, platformRandom } from "./noble-symmetric.ts";
+import type { CryptoProvider, Group, PublicKey, SignatureAlgorithm, Signer } from "./provider.ts";
 import { algorithmFits, schemeAlgorithm, schemesFor } from "./signatures.ts";
 
-const HASHES = { sha256, sha384, sha512 };
 const CURVES = { "P-256": p256, "P-384": p384, "P-521": p521 };
-
-function nobleHash(name: HashName): Hash {
-  const hash = HASHES[name];
-  return {
-    name,
-    length: hash.outputLen,
-    start: () => nobleHashState(hash.create()),
-    digest: (data) => hash(data),
-    hmac: (key, data) => hmac(hash, key, data),
-  };
-}
-
-function nobleHashState(running: ReturnType<(typeof HASHES)[HashName]["create"]>): HashState {
-  return {
-    update: (data) => void running.update(data),
-    clone: () => nobleHashState(running.clone()),
-    digest: () => running.digest(),
-  };
-}
-
-const TAG_LENGTH = 16;
-
-type NobleCipher = (
-  key: Uint8Array,
-  nonce: Uint8Array,
-  additionalData: Uint8Array,
-) => { encrypt(data: Uint8Array): Uint8Array; decrypt(data: Uint8Array): Uint8Array };
-
-function suite(name: CipherSuite["name"], hash: Hash, keyLength: number, cipher: NobleCipher): CipherSuite {
-  return {
-    name,
-    hash,
-    keyLength,
-    aead(key): Aead {
-      if (key.length !== keyLength) throw fault("ERR_TLS_INTERNAL", `a key of ${key.length} bytes for ${name}`);
-      return {
-        seal: (nonce, additionalData, plaintext) => cipher(key, nonce, additionalData).encrypt(plaintext),
-        open(nonce, additionalData, ciphertext) {
-          if (ciphertext.length < TAG_LENGTH) return undefined;
-          const opener = cipher(key, nonce, additionalData);
-          try {
-            return opener.decrypt(ciphertext);
-          } catch {
-            // With lengths checked, a wrong tag is the one thing left that throws.
-            return undefined;
-          }
-        },
-      };
-    },
-  };
-}
 
 /** The secret is the x-coordinate alone (RFC 8446 7.4.2). */
 function ecdhe(name: NamedGroupName, curve: Curve): Group {
@@ -105,7 +40,7 @@ function verify({ spki }: PublicKey, algorithm: SignatureAlgorithm, message: Uin
     if ("modulus" in key) return usableRsa(key) && rsaVerify(key, algorithm, message, signature);
     if (!("key" in key)) return false;
     if (key.algorithm.type === "ec" && algorithm.type === "ecdsa") {
-      return CURVES[key.algorithm.curve].verify(signature, HASHES[algorithm.hash](message), key.key, {
+      return CURVES[key.algorithm.curve].verify(signature, NOBLE_HASHES[algorithm.hash](message), key.key, {
         prehash: false,
         lowS: false,
         format: "der",
@@ -138,43 +73,30 @@ function sign(key: PrivateKeyParts, algorithm: SignatureAlgorithm, message: Uint
   if ("modulus" in key) return rsaPssSign(key, algorithm, message);
   if (key.algorithm.type === "ec") {
     if (algorithm.type !== "ecdsa") throw fault("ERR_TLS_SIGNING_FAILED", `ECDSA cannot sign with ${algorithm.type}`);
-    const digest = HASHES[algorithm.hash](message);
+    const digest = NOBLE_HASHES[algorithm.hash](message);
     return CURVES[key.algorithm.curve].sign(digest, key.key, { prehash: false, lowS: false, format: "der" });
   }
   return ed25519.sign(message, key.key);
 }
 
-/** The most that `getRandomValues` gives at once. */
-const RANDOM_CHUNK = 65536;
-
-function random(length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  for (let i = 0; i < length; i += RANDOM_CHUNK) {
-    globalThis.crypto.getRandomValues(bytes.subarray(i, i + RANDOM_CHUNK));
-  }
-  return bytes;
-}
-
 function createProvider(): CryptoProvider {
-  const hashes = { sha256: nobleHash("sha256"), sha384: nobleHash("sha384"), sha512: nobleHash("sha512") };
+  const hashes = nobleHashes();
+  const suites = nobleSuites(hashes);
   const x25519Group = diffieHellman("x25519", 32, x25519Key);
   return {
     name: "noble",
-    random,
+    random: platformRandom,
     hashes,
     // ChaCha20-Poly1305 is three to four times faster here than AES-GCM.
-    suites: [
-      suite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, chacha20poly1305),
-      suite("TLS_AES_128_GCM_SHA256", hashes.sha256, 16, gcm),
-      suite("TLS_AES_256_GCM_SHA384", hashes.sha384, 32, gcm),
-    ],
+    suites: [suites.TLS_CHACHA20_POLY1305_SHA256, suites.TLS_AES_128_GCM_SHA256, suites.TLS_AES_256_GCM_SHA384],
     groups: [
-      x25519MlKem768(x25519Group),
+      x25519MlKem768(x25519Group, ml_kem768),
       x25519Group,
       ecdhe("secp256r1", "P-256"),
       ecdhe("secp384r1", "P-384"),
       ecdhe("secp521r1", "P-521"),
     ],
+    mlKem768: ml_kem768,
     verify,
     canVerify: (key, algorithm) => algorithmFits(algorithm, key),
     signer,

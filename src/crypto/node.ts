@@ -24,6 +24,7 @@ import {
   sign as signOnce,
   verify as verifyOnce,
 } from "node:crypto";
+import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
 import { toHex } from "../bytes/hex.ts";
 import type { NamedGroupName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
@@ -89,7 +90,7 @@ export function createNodeProvider({ keyCacheSize = 256 }: NodeProviderOptions =
       suite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, "chacha20-poly1305"),
     ],
     groups: [
-      x25519MlKem768(x25519),
+      x25519MlKem768(x25519, ml_kem768),
       x25519,
       ecdhe("secp256r1", "prime256v1", COORDINATE_LENGTH["P-256"]),
       ecdhe("secp384r1", "secp384r1", COORDINATE_LENGTH["P-384"]),

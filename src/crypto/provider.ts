@@ -86,6 +86,14 @@ export interface Group {
   encapsulate(peerPublicKey: Uint8Array): Awaitable<Encapsulation>;
 }
 
+/** ML-KEM-768, FIPS 203 7; what @noble/post-quantum's `ml_kem768` is. */
+export interface MlKem768 {
+  keygen(): { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
+  /** Throws when the key fails the check of FIPS 203 7.2. */
+  encapsulate(publicKey: Uint8Array): { readonly cipherText: Uint8Array; readonly sharedSecret: Uint8Array };
+  decapsulate(cipherText: Uint8Array, secretKey: Uint8Array): Uint8Array;
+}
+
 /** A public key as found in a certificate: SubjectPublicKeyInfo, DER. */
 export interface PublicKey {
   /** The whole SubjectPublicKeyInfo, DER. */
@@ -129,6 +137,8 @@ export interface CryptoProvider {
   readonly suites: readonly CipherSuite[];
   /** In order of preference. */
   readonly groups: readonly Group[];
+  /** For a hybrid over another provider's X25519. */
+  readonly mlKem768?: MlKem768 | undefined;
   /**
    * True when `signature` is valid. False for anything else, malformed keys and signatures included; never throws on
    * peer data. Keys too weak for the hash are refused by the caller, not here.

@@ -15,6 +15,7 @@ import { nobleProvider } from "../../src/crypto/noble.ts";
 import { createNodeProvider, nodeProvider } from "../../src/crypto/node.ts";
 import type { CryptoProvider, HashName, SignatureAlgorithm } from "../../src/crypto/provider.ts";
 import { verifyScheme } from "../../src/crypto/signatures.ts";
+import { createWebCryptoProvider } from "../../src/crypto/webcrypto.ts";
 import { TlsError } from "../../src/errors.ts";
 import {
   derInteger,
@@ -27,6 +28,7 @@ import {
   rsaSpki,
 } from "../support/key-files.ts";
 import { lateProvider } from "../support/late-provider.ts";
+import { watchedSubtle } from "../support/subtle.ts";
 import { AEADS, RFC6979, RFC8032 } from "./vectors.ts";
 
 const PROVIDERS: readonly CryptoProvider[] = [
@@ -34,7 +36,17 @@ const PROVIDERS: readonly CryptoProvider[] = [
   nodeProvider,
   { ...createNodeProvider({ keyCacheSize: 2 }), name: "node with a cache" },
   lateProvider(nobleProvider, { seed: 1 }),
+  createWebCryptoProvider({ fallback: nobleProvider }),
 ];
+/** Differs from the others in who does the work only. */
+const OLD_BROWSER: CryptoProvider = {
+  ...createWebCryptoProvider({
+    subtle: watchedSubtle({ lacks: ["X25519", "Ed25519", "P-521"] }).subtle,
+    fallback: nobleProvider,
+    keyCacheSize: 0,
+  }),
+  name: "webcrypto of an older browser",
+};
 const PAIRS = PROVIDERS.flatMap((a) => PROVIDERS.map((b) => ({ a, b, names: `${a.name} with ${b.name}` })));
 const HASHES: readonly HashName[] = ["sha256", "sha384", "sha512"];
 /** Points of order 1, 2, 4, 8 and 8. */
@@ -57,7 +69,7 @@ async function codeOf(operation: () => unknown): Promise<string> {
   return "no error";
 }
 
-describe.each(PROVIDERS)("$name", (provider) => {
+describe.each([...PROVIDERS, OLD_BROWSER])("$name", (provider) => {
   describe.each(HASHES)("%s", (name) => {
     const hash = provider.hashes[name];
     const data = provider.random(300);

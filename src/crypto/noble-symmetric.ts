@@ -1,0 +1,87 @@
+/** Hashes, AEADs and randomness that run anywhere and answer at once: noble's, for every provider without native ones. */
+import { gcm } from "@noble/ciphers/aes.js";
+import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
+import type { CipherSuiteName } from "../codec/registry.ts";
+import { fault } from "../errors.ts";
+import type { Aead, CipherSuite, CryptoProvider, Hash, HashName, HashState } from "./provider.ts";
+
+export const NOBLE_HASHES = { sha256, sha384, sha512 };
+
+/** Every hash, by name. */
+export function nobleHashes(): CryptoProvider["hashes"] {
+  return { sha256: nobleHash("sha256"), sha384: nobleHash("sha384"), sha512: nobleHash("sha512") };
+}
+
+/** Every suite, by name, for the provider to put into its order. */
+export function nobleSuites(hashes: CryptoProvider["hashes"]): { readonly [Name in CipherSuiteName]: CipherSuite } {
+  return {
+    TLS_AES_128_GCM_SHA256: suite("TLS_AES_128_GCM_SHA256", hashes.sha256, 16, gcm),
+    TLS_AES_256_GCM_SHA384: suite("TLS_AES_256_GCM_SHA384", hashes.sha384, 32, gcm),
+    TLS_CHACHA20_POLY1305_SHA256: suite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, chacha20poly1305),
+  };
+}
+
+/** The most that `getRandomValues` gives at once. */
+const RANDOM_CHUNK = 65536;
+
+/** Strong random bytes from the platform. */
+export function platformRandom(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i += RANDOM_CHUNK) {
+    globalThis.crypto.getRandomValues(bytes.subarray(i, i + RANDOM_CHUNK));
+  }
+  return bytes;
+}
+
+function nobleHash(name: HashName): Hash {
+  const hash = NOBLE_HASHES[name];
+  return {
+    name,
+    length: hash.outputLen,
+    start: () => nobleHashState(hash.create()),
+    digest: (data) => hash(data),
+    hmac: (key, data) => hmac(hash, key, data),
+  };
+}
+
+function nobleHashState(running: ReturnType<(typeof NOBLE_HASHES)[HashName]["create"]>): HashState {
+  return {
+    update: (data) => void running.update(data),
+    clone: () => nobleHashState(running.clone()),
+    digest: () => running.digest(),
+  };
+}
+
+const TAG_LENGTH = 16;
+
+type NobleCipher = (
+  key: Uint8Array,
+  nonce: Uint8Array,
+  additionalData: Uint8Array,
+) => { encrypt(data: Uint8Array): Uint8Array; decrypt(data: Uint8Array): Uint8Array };
+
+function suite(name: CipherSuiteName, hash: Hash, keyLength: number, cipher: NobleCipher): CipherSuite {
+  return {
+    name,
+    hash,
+    keyLength,
+    aead(key): Aead {
+      if (key.length !== keyLength) throw fault("ERR_TLS_INTERNAL", `a key of ${key.length} bytes for ${name}`);
+      return {
+        seal: (nonce, additionalData, plaintext) => cipher(key, nonce, additionalData).encrypt(plaintext),
+        open(nonce, additionalData, ciphertext) {
+          if (ciphertext.length < TAG_LENGTH) return undefined;
+          const opener = cipher(key, nonce, additionalData);
+          try {
+            return opener.decrypt(ciphertext);
+          } catch {
+            // With lengths checked, a wrong tag is the one thing left that throws.
+            return undefined;
+          }
+        },
+      };
+    },
+  };
+}
