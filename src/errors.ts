@@ -177,7 +177,7 @@ export interface TlsErrorContext {
  * try {
  *   parsePrivateKey("not a key");
  * } catch (error) {
- *   if (error instanceof TlsError) console.log(error.code); // ERR_TLS_PEM
+ *   if (error instanceof TlsError) console.log(error.code); // ERR_TLS_KEY
  * }
  * ```
  */

@@ -49,7 +49,22 @@ interface InARow {
 
 const { change_cipher_spec, alert, handshake, application_data } = ContentType.codes;
 
-/** One end of a connection. Every method is safe to call at any time, from event handlers and callbacks too. */
+/**
+ * One end of a connection, made by a context. Every method is safe to call at any time, from event handlers and
+ * callbacks too.
+ *
+ * @example
+ * ```ts
+ * const common = { provider: nobleProvider, clock: Date.now };
+ * const client = clientContext({ ...common, serverName: "localhost", trust: ca }).engine();
+ * const server = serverContext({ ...common, identities: [{ cert, key }] }).engine();
+ * client.start();
+ * server.start();
+ * server.receive(client.takeOutput());
+ * client.receive(server.takeOutput());
+ * console.log(client.state); // CONNECTED
+ * ```
+ */
 export class TlsEngine {
   readonly side: Side;
   readonly #limits: EngineLimits;

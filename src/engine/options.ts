@@ -242,6 +242,11 @@ export function resolveLimits(options: CommonOptions): EngineLimits {
  * An identity from PEM or DER.
  *
  * @throws TlsError `ERR_TLS_PEM`, `ERR_TLS_KEY` or `CERT_PARSE_ERROR` for what cannot be read or does not belong together.
+ * @example
+ * ```ts
+ * const identity = resolveIdentity({ cert, key }, nobleProvider);
+ * console.log(identity.schemes); // [ "ecdsa_secp256r1_sha256" ]
+ * ```
  */
 export function resolveIdentity(identity: Identity | IdentityOptions, provider: CryptoProvider): Identity {
   if ("parsed" in identity) return identity;

@@ -43,7 +43,7 @@ export interface IssueRequest {
 /** A certificate with its chain and its private key. */
 export interface IssuedIdentity {
   /** DER, the end entity's first, then the intermediates, without the root. */
-  readonly certificates: readonly Uint8Array[];
+  readonly certificates: readonly [Uint8Array, ...Uint8Array[]];
   /** The same as PEM. */
   readonly certificatePem: string;
   /** PKCS#8, DER. */
@@ -151,7 +151,7 @@ async function issueIdentity(
     },
     issuer.pair,
   );
-  const certificates = [certificate, ...intermediates];
+  const certificates = [certificate, ...intermediates] as const;
   return {
     certificates,
     certificatePem: certificates.map((der) => writePem("CERTIFICATE", der)).join(""),

@@ -10,7 +10,15 @@ import { parseCertificate } from "./parse.ts";
 /** One or more certificates: PEM text, its bytes, the DER of one, or one parsed. */
 export type TrustSource = string | Uint8Array | Certificate;
 
-/** Trust anchors. Replace the store to change what is trusted. */
+/**
+ * Trust anchors, made by {@link trustStore}. Replace the store to change what is trusted.
+ *
+ * @example
+ * ```ts
+ * const [anchor] = trustStore(ca).anchors;
+ * console.log(anchor?.subject.text); // CN=mutls throwaway root
+ * ```
+ */
 export class TrustStore {
   /** In the order given, none twice. */
   readonly anchors: readonly Certificate[];

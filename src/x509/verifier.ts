@@ -93,6 +93,13 @@ function limit(options: TrustVerifierOptions, name: Exclude<keyof TrustVerifierO
 /**
  * Accepts any certificate that can be read. What it answers says `verified: false`: for peers whose identity nobody
  * relies on, and for those who ask to be insecure. Throws `CERT_PARSE_ERROR` when it cannot be read.
+ *
+ * @example
+ * ```ts
+ * const request = { certificates, role: "server", name: "elsewhere.test", time: Date.now(), provider } as const;
+ * const identity = await settle(acceptAnyVerifier().verify(request));
+ * console.log(identity.verified, identity.commonName); // false localhost
+ * ```
  */
 export function acceptAnyVerifier(): CertificateVerifier {
   return {
