@@ -7,6 +7,7 @@ import type { Awaitable } from "../flow.ts";
 import { isContext, openServer, type ServerConfiguration, splitOptions, withDefaults } from "../transport/establish.ts";
 import { socketStream } from "../transport/node-socket.ts";
 import type { SessionOptions, TlsSession } from "../transport/session.ts";
+import { ignore } from "../transport/stream.ts";
 
 /** Where to listen, and whom to tell of failures. */
 export interface ListenOptions extends SessionOptions {
@@ -16,8 +17,11 @@ export interface ListenOptions extends SessionOptions {
   readonly port?: number | undefined;
   /** In place of a configuration among these options. */
   readonly context?: EngineContext | undefined;
-  /** Told of each connection that failed, in the handshake or in the handler. It must not throw. */
-  readonly onError?: ((error: unknown, socket: Socket) => void) | undefined;
+  /**
+   * Told of each connection that failed, in the handshake or in the handler; without a socket, one that could not be
+   * taken at all. It must not throw.
+   */
+  readonly onError?: ((error: unknown, socket?: Socket) => void) | undefined;
 }
 
 /** A listening configuration: {@link ListenOptions} and the server's own options. */
@@ -38,6 +42,9 @@ export interface TlsServer {
 
 /** Called once per connection; the session is closed when what it returns is settled. */
 export type SessionHandler = (session: TlsSession, socket: Socket) => Awaitable<void>;
+
+/** How long a client may take to close after its handler has returned and left the session's reader locked, in ms. */
+const LINGER_MS = 2000;
 
 /** Starts the server; `node/index.ts` supplies the provider. */
 export async function listen(
@@ -66,7 +73,7 @@ export async function listen(
     });
   });
   // Accepting one connection failed, for want of file descriptors; the next may not.
-  server.on("error", (error) => onError?.(error, undefined as never));
+  server.on("error", (error) => onError?.(error));
   const address = server.address() as AddressInfo;
   return { host: address.address, port: address.port, close: (force = false) => close(server, sockets, force) };
 }
@@ -82,12 +89,21 @@ async function attend(
   try {
     await handler(session, socket);
     await session.close();
-    // What the client still sends, nobody will read.
-    if (!session.readable.locked) await session.readable.cancel();
+    await leave(session);
   } catch (error) {
     session.abort(fault("ERR_TLS_CALLBACK_FAILED", "the handler", { cause: error }));
     throw error;
   }
+}
+
+/** What the client still sends, nobody will read; it has a moment to close, too. */
+async function leave(session: TlsSession): Promise<void> {
+  if (!session.readable.locked) {
+    await session.readable.cancel();
+    return;
+  }
+  const timer = setTimeout(() => session.abort(), LINGER_MS);
+  await session.closed.finally(() => clearTimeout(timer)).catch(ignore);
 }
 
 function close(server: Server, sockets: ReadonlySet<Socket>, force: boolean): Promise<void> {
