@@ -10,7 +10,7 @@ import { alertReceived, type CauseCode, fault, type Side, TlsError } from "../er
 import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
-import type { Observer } from "./observer.ts";
+import { detached, type Observer } from "./observer.ts";
 import { type InboundRecord, RecordConnection, type RecordOptions } from "./records.ts";
 
 /** What the engine tells its user, in order, never while a flow is running. */
@@ -99,8 +99,8 @@ export class TlsEngine {
 
   constructor(side: Side, start: StartFlow, limits: EngineLimits) {
     this.side = side;
-    this.#limits = limits;
-    this.#records = new RecordConnection({ ...limits, side });
+    this.#limits = { ...limits, observer: detached(limits.observer) };
+    this.#records = new RecordConnection({ ...this.#limits, side });
     this.#flow = start(this.#effects());
   }
 

@@ -44,3 +44,17 @@ export type Observation =
   | { readonly kind: "operation"; readonly operation: Operation; readonly phase: "suspended" | "resumed" };
 
 export type Observer = (observation: Observation) => void;
+
+/** The same observer, but what it throws surfaces as an uncaught exception, outside the handshake that it only watches. */
+export function detached(observer: Observer | undefined): Observer | undefined {
+  if (observer === undefined) return undefined;
+  return (observation) => {
+    try {
+      observer(observation);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
+}

@@ -386,6 +386,32 @@ describe("calls from inside", () => {
     }
   });
 
+  it("of an observer that throws are no business of the handshake: they surface outside it", async () => {
+    const caught: unknown[] = [];
+    const others = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException");
+    process.on("uncaughtException", (error) => caught.push(error));
+    try {
+      const broken = new Error("a broken observer");
+      let seen = 0;
+      const client = world.honestClient({
+        observer: () => {
+          seen++;
+          throw broken;
+        },
+      });
+      const server = world.honestServer();
+      exchange(client, server);
+      await turn();
+      expect([failure(client), client.engine.state]).toEqual([undefined, "CONNECTED"]);
+      expect(seen).toBeGreaterThan(10);
+      expect(caught).toEqual(new Array(seen).fill(broken));
+    } finally {
+      process.removeAllListeners("uncaughtException");
+      for (const listener of others) process.on("uncaughtException", listener);
+    }
+  });
+
   it("of a padding callback that throws, or gives no number, end it with an alert", () => {
     const throws = () => {
       throw new Error("no padding today");
