@@ -5,11 +5,13 @@ import type { CipherSuiteName, NamedGroupName } from "../../src/codec/registry.t
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
+import { createWebCryptoProvider } from "../../src/crypto/webcrypto.ts";
 import { type ClientOptions, clientContext, type ServerOptions, serverContext } from "../../src/engine/index.ts";
 import type { IssuedKeyKind } from "../../src/pki/index.ts";
 import { createTestIdentities, identityOptions, KEY_KINDS, type TestIdentities } from "../support/identities.ts";
 import { lateProvider } from "../support/late-provider.ts";
 import { byteByByte, deliver, type End, end, exchange, exchangeLate, failure, type Wire } from "../support/pair.ts";
+import { watchedSubtle } from "../support/subtle.ts";
 
 const SUITES: readonly CipherSuiteName[] = [
   "TLS_AES_128_GCM_SHA256",
@@ -25,6 +27,9 @@ beforeAll(async () => {
 
 const node = createNodeProvider();
 const late = lateProvider(nobleProvider, { seed: 1 });
+const watched = watchedSubtle();
+const webCrypto = createWebCryptoProvider({ subtle: watched.subtle, fallback: nobleProvider });
+const ASYNCHRONOUS: readonly CryptoProvider[] = [late, webCrypto];
 
 /** Who plays the client and who the server. */
 const PAIRS: readonly (readonly [CryptoProvider, CryptoProvider])[] = [
@@ -35,16 +40,19 @@ const PAIRS: readonly (readonly [CryptoProvider, CryptoProvider])[] = [
   [late, node],
   [node, late],
   [late, late],
+  [webCrypto, node],
+  [nobleProvider, webCrypto],
+  [webCrypto, webCrypto],
 ];
 
 describe.each(PAIRS.map(([client, server]) => ({ client, server, names: `${client.name} → ${server.name}` })))(
   "engines with providers $names",
   ({ client, server }) => {
-    const asynchronous = client === late || server === late;
+    const asynchronous = ASYNCHRONOUS.includes(client) || ASYNCHRONOUS.includes(server);
 
     async function move(a: End, b: End, wire?: Wire): Promise<void> {
       // With synchronous answers everything is done inside receive(): nothing here waits.
-      if (asynchronous) await exchangeLate(a, b, wire, wire);
+      if (asynchronous) await exchangeLate(a, b, wire, wire, () => watched.pending() > 0);
       else exchange(a, b, wire, wire);
     }
 

@@ -35,15 +35,20 @@ export function exchange(client: End, server: End, toServer: Wire = whole, toCli
   }
 }
 
-/** Exchanges until nothing moves even after asynchronous answers have come in. */
+/**
+ * Exchanges until nothing moves even after asynchronous answers have come in.
+ *
+ * @param busy - True while answers are outstanding that take longer than some turns of the event loop.
+ */
 export async function exchangeLate(
   client: End,
   server: End,
   toServer: Wire = whole,
   toClient: Wire = whole,
+  busy: () => boolean = () => false,
 ): Promise<void> {
   for (let idle = 0; idle < 20; ) {
-    idle = exchange(client, server, toServer, toClient) ? 0 : idle + 1;
+    idle = exchange(client, server, toServer, toClient) || busy() ? 0 : idle + 1;
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
