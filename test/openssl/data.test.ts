@@ -10,9 +10,10 @@ import { createNodeProvider } from "../../src/crypto/node.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import { accept, connect, socketStream, type TlsSession } from "../../src/node/index.ts";
 import { createTestIdentities, identityOptions, type TestIdentities } from "../support/identities.ts";
-import { type OpensslOptions, PemFiles, startClient, startServer, withoutOpenssl } from "../support/openssl.ts";
+import { endOpenssl, type OpensslOptions, startClient, startServer, withoutOpenssl } from "../support/openssl.ts";
+import { PemFiles } from "../support/pem-files.ts";
 import { readAll } from "../support/session.ts";
-import { connectSocket, connectTo, listenOnce, readBytes, writeBytes } from "../support/tcp.ts";
+import { acceptSocket, connectSocket, connectTo, listenOnce, readBytes, writeBytes } from "../support/tcp.ts";
 
 const LENGTH = 5_000_000;
 const SUITES: readonly CipherSuiteName[] = [
@@ -29,12 +30,21 @@ beforeAll(async () => {
   identities = await createTestIdentities();
 });
 
-afterAll(() => files.remove());
+afterAll(() => {
+  endOpenssl();
+  files.remove();
+});
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const opensslIdentity = ({ certificatePem, privateKeyPem }: { certificatePem: string; privateKeyPem: string }) => ({
   "-cert": files.path(certificatePem),
   "-key": files.path(privateKeyPem),
+});
+
+const common = (): OpensslOptions => ({
+  "-quiet": true,
+  "-verify_return_error": true,
+  "-CAfile": files.path(identities.ca),
 });
 
 const connectOver = (socket: Socket, provider: CryptoProvider, cipherSuites = SUITES) =>
@@ -56,11 +66,6 @@ const acceptOver = (socket: Socket, provider: CryptoProvider, cipherSuites = SUI
   });
 
 describe.skipIf(withoutOpenssl)("5 MB each way at once", () => {
-  const common = (): OpensslOptions => ({
-    "-quiet": true,
-    "-verify_return_error": true,
-    "-CAfile": files.path(identities.ca),
-  });
   const ours = randomBytes(LENGTH);
   const theirs = randomBytes(LENGTH);
 
@@ -94,7 +99,7 @@ describe.skipIf(withoutOpenssl)("5 MB each way at once", () => {
         // A buffer that begins with Q would be a command.
         "-nocommands": true,
       });
-      const session = await acceptOver(await connection, second as CryptoProvider, [suite]);
+      const session = await acceptOver(await acceptSocket(connection, client), second as CryptoProvider, [suite]);
       const received = readBytes(session.readable, LENGTH);
       client.process.stdin.write(theirs);
       await writeBytes(session.writable, ours);
@@ -109,6 +114,58 @@ describe.skipIf(withoutOpenssl)("5 MB each way at once", () => {
       expect(await client.exited).toBe(0);
     });
   });
+});
+
+describe.skipIf(withoutOpenssl)("KeyUpdate", () => {
+  for (const provider of PROVIDERS) {
+    it(`asked of openssl s_server, ${provider.name}`, async () => {
+      const { port, server } = await startServer({ ...common(), ...opensslIdentity(identities.server()) });
+      const events: string[] = [];
+      const session = await connect(socketStream(await connectSocket(port, server)), {
+        provider,
+        trust: identities.ca,
+        serverName: "localhost",
+        onEvent: (event) => {
+          if (event.type === "key_update") events.push(event.requested ? "asked" : "told");
+        },
+      });
+      session.updateKeys("update_requested");
+      await writeBytes(session.writable, utf8("under the second key\n"));
+      await server.until(() => server.stdout().toString() === "under the second key\n");
+      server.process.stdin.write("under the second key too\n");
+      expect(await readBytes(session.readable, 25)).toEqual(utf8("under the second key too\n"));
+      expect(events).toEqual(["told"]);
+      await session.close();
+      expect(await readAll(session.readable)).toEqual(utf8(""));
+      expect(await server.exited).toBe(0);
+    });
+
+    it(`asked by openssl s_client, ${provider.name}`, async () => {
+      const { port, connection } = await listenOnce();
+      const client = startClient(port, { ...common(), "-no_ign_eof": true });
+      const events: string[] = [];
+      const session = await accept(socketStream(await acceptSocket(connection, client)), {
+        provider,
+        identities: [identityOptions(identities.server())],
+        onEvent: (event) => {
+          if (event.type === "key_update") events.push(event.requested ? "asked" : "told");
+        },
+      });
+      await client.until(() => client.summary().protocol !== undefined);
+      // Its command for a KeyUpdate with update_requested.
+      client.process.stdin.write("K\n");
+      await client.until(() => client.stderr().includes("KEYUPDATE"));
+      client.process.stdin.write("under the second key\n");
+      expect(await readBytes(session.readable, 21)).toEqual(utf8("under the second key\n"));
+      expect(events).toEqual(["asked"]);
+      await writeBytes(session.writable, utf8("under the second key too\n"));
+      await client.until(() => client.stdout().toString() === "under the second key too\n");
+      client.process.stdin.end();
+      expect(await readAll(session.readable)).toEqual(utf8(""));
+      await session.close();
+      expect(await client.exited).toBe(0);
+    });
+  }
 });
 
 /** s_client and s_server answer close_notify by closing; OpenSSL inside Node goes on sending. */

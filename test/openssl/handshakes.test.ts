@@ -8,16 +8,17 @@ import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import { accept, connect, socketStream, type TlsSession } from "../../src/node/index.ts";
 import { createThrowawayAuthority, type IssuedIdentity, type IssuedKeyKind } from "../../src/pki/index.ts";
 import {
+  endOpenssl,
   OPENSSL_GROUPS,
   type OpensslOptions,
   type OpensslProcess,
-  PemFiles,
   startClient,
   startServer,
   withoutOpenssl,
 } from "../support/openssl.ts";
+import { PemFiles } from "../support/pem-files.ts";
 import { readAll } from "../support/session.ts";
-import { connectSocket, listenOnce, readBytes, writeBytes } from "../support/tcp.ts";
+import { acceptSocket, connectSocket, listenOnce, readBytes, writeBytes } from "../support/tcp.ts";
 
 type GroupName = keyof typeof OPENSSL_GROUPS;
 type Role = "client" | "server";
@@ -94,7 +95,10 @@ beforeAll(async () => {
   for (const intermediates of [0, 1, 2]) chains.push(await make("P-256", intermediates));
 });
 
-afterAll(() => files.remove());
+afterAll(() => {
+  endOpenssl();
+  files.remove();
+});
 
 describe.skipIf(withoutOpenssl)("handshakes with OpenSSL", () => {
   for (const role of ["client", "server"] as const) {
@@ -210,7 +214,7 @@ async function asServer(wanted: Handshake): Promise<{ session: TlsSession; peer:
     // It sends a share for the first only.
     "-groups": group && [firstShare, group].flatMap((name) => (name ? [OPENSSL_GROUPS[name]] : [])).join(":"),
   });
-  const session = await accept(socketStream(await connection), {
+  const session = await accept(socketStream(await acceptSocket(connection, peer)), {
     provider,
     identities: [identityOptions(server)],
     ...(suite && { cipherSuites: [suite] }),

@@ -2,7 +2,8 @@
 import { writePem } from "../../src/bytes/pem.ts";
 import { createThrowawayAuthority, type IssuedIdentity, type IssueRequest } from "../../src/pki/index.ts";
 import { KeyPurpose } from "../../src/x509/certificate.ts";
-import type { OpensslOptions, PemFiles } from "../support/openssl.ts";
+import type { OpensslOptions } from "../support/openssl.ts";
+import type { PemFiles } from "../support/pem-files.ts";
 import { DAY, makeCertificate } from "../support/pki.ts";
 
 /** What one side may present. */
@@ -42,7 +43,7 @@ export async function createCertificates(files: PemFiles): Promise<Certificates>
       stranger,
       strangerWithRoot: withChain(stranger, [...stranger.certificates, unknown.certificate]),
       selfSigned: await selfSigned(role),
-      withoutIntermediate: withChain(good, good.certificates.slice(0, 1)),
+      withoutIntermediate: withChain(good, [good.certificates[0]]),
       expired: await authority.issue({ ...request, ...past }),
       strangerExpired: await unknown.issue({ ...request, ...past }),
       future: await authority.issue({ ...request, notBefore: Date.now() + DAY / 2 }),
@@ -63,7 +64,7 @@ export function opensslIdentity(files: PemFiles, { certificates, privateKeyPem }
   };
 }
 
-function withChain(identity: IssuedIdentity, certificates: readonly Uint8Array[]): IssuedIdentity {
+function withChain(identity: IssuedIdentity, certificates: IssuedIdentity["certificates"]): IssuedIdentity {
   const certificatePem = certificates.map((der) => writePem("CERTIFICATE", der)).join("");
   return { ...identity, certificates, certificatePem };
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { accept, connect, socketStream } from "../../src/node/index.ts";
-import { PemFiles } from "../support/openssl.ts";
+import { PemFiles } from "../support/pem-files.ts";
 import { connectTo, listenOnce } from "../support/tcp.ts";
 import { type Certificates, createCertificates } from "./certificates.ts";
 import { optionsFor } from "./ends.ts";

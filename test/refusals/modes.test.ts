@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import type { ClientAuth } from "../../src/handshake/config.ts";
-import { PemFiles } from "../support/openssl.ts";
 import { exchange, failure } from "../support/pair.ts";
+import { PemFiles } from "../support/pem-files.ts";
 import { type Certificates, createCertificates } from "./certificates.ts";
 import { makeEnd, optionsFor } from "./ends.ts";
 import { type Presented, VERDICTS, type Verdict } from "./modes.ts";

@@ -6,16 +6,17 @@ import { createNodeProvider } from "../../src/crypto/node.ts";
 import { type AlertName, alertReceived, type Side, TlsError } from "../../src/errors.ts";
 import { accept, connect, socketStream, type TlsSession } from "../../src/node/index.ts";
 import {
+  endOpenssl,
   type OpensslOptions,
   type OpensslProcess,
-  PemFiles,
   startClient,
   startServer,
   withoutOpenssl,
 } from "../support/openssl.ts";
 import { whole } from "../support/pair.ts";
+import { PemFiles } from "../support/pem-files.ts";
 import { type Relay, startRelay } from "../support/relay.ts";
-import { connectSocket, connectTo, listenOnce, writeBytes } from "../support/tcp.ts";
+import { acceptSocket, connectSocket, connectTo, listenOnce, writeBytes } from "../support/tcp.ts";
 import { type Certificates, createCertificates, opensslIdentity } from "./certificates.ts";
 import { cutting, flipping, makeEngine, optionsFor } from "./ends.ts";
 import { type OpensslRefusal, REFUSALS, type Refusal, type Setup } from "./refusals.ts";
@@ -28,7 +29,10 @@ beforeAll(async () => {
   certificates = await createCertificates(files);
 });
 
-afterAll(() => files.remove());
+afterAll(() => {
+  endOpenssl();
+  files.remove();
+});
 
 const otherSide = (side: Side): Side => (side === "client" ? "server" : "client");
 
@@ -150,7 +154,7 @@ async function meet(
   const { port, connection } = await listenOnce();
   if (relayed) relay = await startRelay(() => connectTo(port), refusal.refuses, wire);
   const openssl = startClient(relay?.port ?? port, { ...opensslDefaults("client"), ...options });
-  return { session: observed(accept(socketStream(await connection), context)), openssl, relay };
+  return { session: observed(accept(socketStream(await acceptSocket(connection, openssl)), context)), openssl, relay };
 }
 
 /** A promise whose rejection may be looked at later. */

@@ -1,9 +1,6 @@
 /** `openssl s_server` and `openssl s_client` as peers: started over loopback, read, and always ended. */
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { NamedGroupName } from "../../src/codec/registry.ts";
 import { missing } from "./needs.ts";
 
@@ -50,26 +47,6 @@ export interface OpensslProcess {
   summary(): OpensslSummary;
 }
 
-/** PEM texts as files, in a directory that `remove` deletes. */
-export class PemFiles {
-  readonly #directory = mkdtempSync(join(tmpdir(), "mutls-"));
-  readonly #paths = new Map<string, string>();
-
-  /** The path of a file that holds `pem`. */
-  path(pem: string): string {
-    const known = this.#paths.get(pem);
-    if (known !== undefined) return known;
-    const path = join(this.#directory, `${this.#paths.size}.pem`);
-    writeFileSync(path, pem, { mode: 0o600 });
-    this.#paths.set(pem, path);
-    return path;
-  }
-
-  remove(): void {
-    rmSync(this.#directory, { recursive: true });
-  }
-}
-
 /** Starts `openssl s_server` for one connection. It may not listen yet: connect with {@link connectSocket}. */
 export async function startServer(options: OpensslOptions): Promise<{ port: number; server: OpensslProcess }> {
   const port = await freePort();
@@ -84,11 +61,19 @@ export function startClient(port: number, options: OpensslOptions): OpensslProce
   return start("s_client", { "-connect": `127.0.0.1:${port}`, "-brief": true, ...options });
 }
 
+const running = new Set<ChildProcessWithoutNullStreams>();
+
+/** Ends the processes that a failed test has left. */
+export function endOpenssl(): void {
+  for (const child of running) child.kill();
+}
+
 function start(command: string, options: OpensslOptions): OpensslProcess {
   const args = Object.entries(options).flatMap(([name, value]) =>
     value === undefined ? [] : value === true ? [name] : [name, String(value)],
   );
   const child = spawn("openssl", [command, ...args]);
+  running.add(child);
   const output: Buffer[] = [];
   let log = "";
   let ended = false;
@@ -109,13 +94,18 @@ function start(command: string, options: OpensslOptions): OpensslProcess {
   child.stdin.on("error", () => {
     // It ended without reading everything; what it printed says why.
   });
-  const exited = new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => {
+  const exited = new Promise<number | null>((resolve) => {
+    const finish = (code: number | null) => {
       ended = true;
+      running.delete(child);
       resolve(code);
       changed();
+    };
+    child.on("error", (error) => {
+      log += error.message;
+      finish(null);
     });
+    child.on("close", finish);
   });
   return {
     process: child,

@@ -47,6 +47,15 @@ export async function connectSocket(port: number, peer: OpensslProcess): Promise
   }
 }
 
+/** The connection that a process makes. */
+export function acceptSocket(connection: Promise<Socket>, peer: OpensslProcess): Promise<Socket> {
+  const gone = peer.exited.then(() => {
+    throw new Error(`it ended before it connected: ${peer.stderr()}`);
+  });
+  gone.catch(() => {});
+  return Promise.race([connection, gone]);
+}
+
 /** At least `length` bytes, or what there is before the end. */
 export async function readBytes(readable: ReadableStream<Uint8Array>, length: number): Promise<Uint8Array> {
   const reader = readable.getReader();
