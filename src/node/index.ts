@@ -29,8 +29,7 @@ export type TcpConnectOptions = ConnectOptions & {
 };
 
 /**
- * {@link https://www.rfc-editor.org/rfc/rfc8446 | TLS 1.3} clients that share their configuration: keys and
- * certificates are read once.
+ * Prepares clients that share their configuration: keys and certificates are read once.
  *
  * @throws TlsError `ERR_TLS_OPTION`, `ERR_TLS_KEY`, `ERR_TLS_PEM`, `CERT_PARSE_ERROR`.
  * @example

@@ -1,7 +1,7 @@
 /** Moves bytes between an engine and a byte stream: with backpressure both ways, and an orderly end. */
 import type { EngineEvent, TlsEngine } from "../engine/index.ts";
 import { fault, type TlsError } from "../errors.ts";
-import { type ByteStream, deferred, ignore } from "./stream.ts";
+import { type ByteStream, bytesOf, deferred, ignore } from "./stream.ts";
 
 /**
  * How much and how long is read and thrown away after this side has said its last word, so that no TCP reset destroys
@@ -155,11 +155,12 @@ export class Drive {
           break;
         }
         this.lastActivity = performance.now();
+        const bytes = bytesOf(value);
         if (this.#finishing) {
-          this.#lingered += value.length;
+          this.#lingered += bytes.length;
           if (this.#lingered > LINGER_BYTES) this.#limit.resolve();
         }
-        await this.#feed(value);
+        await this.#feed(bytes);
       }
     } catch (cause) {
       // After close_notify there is nothing left to miss.

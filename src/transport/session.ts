@@ -3,7 +3,7 @@ import type { EngineEvent, TlsEngine } from "../engine/index.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import { Drive } from "./drive.ts";
-import { type ByteStream, deferred } from "./stream.ts";
+import { type ByteStream, bytesOf, deferred } from "./stream.ts";
 
 /** What a session tells besides its data. */
 export type SessionEvent = Extract<EngineEvent, { readonly type: "identity_mismatch" | "ticket" | "key_update" }>;
@@ -316,14 +316,9 @@ class Connection {
     this.#drive.discard();
   }
 
-  async #write(chunk: Uint8Array): Promise<void> {
+  async #write(chunk: unknown): Promise<void> {
     try {
-      if (!(chunk instanceof Uint8Array)) {
-        const error = new TypeError("a session's writable takes Uint8Array chunks");
-        this.abort(error);
-        throw error;
-      }
-      for (let rest = chunk.subarray(this.#engine.write(chunk)); rest.length > 0; ) {
+      for (let rest = this.#checked(chunk); rest.length > 0; ) {
         if (this.#engine.writable === 0 && !this.#engine.finished) {
           await new Promise<void>((resolve) => {
             this.#room = resolve;
@@ -335,6 +330,15 @@ class Connection {
     } finally {
       this.#queued--;
       if (this.#queued === 0) for (const wake of this.#idle.splice(0)) wake();
+    }
+  }
+
+  #checked(chunk: unknown): Uint8Array {
+    try {
+      return bytesOf(chunk);
+    } catch (error) {
+      this.abort(error);
+      throw error;
     }
   }
 

@@ -1,4 +1,4 @@
-/** What TLS runs over, and a promise with its handles. */
+/** What TLS runs over, and what handling it takes. */
 
 /** A pair of byte streams: what comes from the peer and what goes to it. Sockets, WebSockets, pipes, memory. */
 export interface ByteStream {
@@ -22,6 +22,16 @@ export function deferred<T = void>(): Deferred<T> {
   });
   promise.catch(ignore);
   return { promise, resolve, reject };
+}
+
+/**
+ * A chunk of a stream as plain bytes: a Buffer's `slice` does not copy, and who knows what else comes.
+ *
+ * @throws TypeError when it is no view of bytes.
+ */
+export function bytesOf(chunk: unknown): Uint8Array {
+  if (!ArrayBuffer.isView(chunk)) throw new TypeError("a byte stream's chunks are Uint8Arrays");
+  return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
 }
 
 /** For promises whose failure is reported elsewhere. */
