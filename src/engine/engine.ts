@@ -3,15 +3,16 @@
  * lives after the handshake. No socket, no timer, no clock and no randomness of its own.
  */
 import { join } from "../bytes/bytes.ts";
-import { Alert, decodeBody, type HandshakeMessage, KeyUpdate, NewSessionTicket } from "../codec/messages.ts";
-import { AlertDescription, AlertLevel, ContentType, KeyUpdateRequest } from "../codec/registry.ts";
-import { decode } from "../codec/schema.ts";
-import { alertReceived, type CauseCode, fault, type Side, TlsError } from "../errors.ts";
+import { decodeBody, type HandshakeMessage, KeyUpdate, NewSessionTicket } from "../codec/messages.ts";
+import { KeyUpdateRequest } from "../codec/registry.ts";
+import { type CauseCode, fault, type Side, TlsError } from "../errors.ts";
 import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
+import { Inbound } from "./inbound.ts";
 import { detached, type Observer } from "./observer.ts";
-import { type InboundRecord, RecordConnection, type RecordOptions } from "./records.ts";
+import { Outbound } from "./outbound.ts";
+import { RecordConnection, type RecordOptions } from "./records.ts";
 
 /** What the engine tells its user, in order, never while a flow is running. */
 export type EngineEvent =
@@ -37,18 +38,6 @@ export interface EngineLimits extends Omit<RecordOptions, "side" | "observer"> {
 /** Starts the flow that an engine runs. */
 export type StartFlow = (effects: HandshakeEffects) => Flow<HandshakeResult>;
 
-/** Records without content, warnings and KeyUpdates that a peer may send in a row. */
-const MAX_IN_A_ROW = 32;
-/** What a queued chunk of plaintext counts besides its bytes: memory of a Uint8Array and its buffer. */
-const CHUNK_COST = 128;
-interface InARow {
-  empty: number;
-  warnings: number;
-  keyUpdates: number;
-}
-
-const { change_cipher_spec, alert, handshake, application_data } = ContentType.codes;
-
 /**
  * One end of a connection, made by a context. Every method is safe to call at any time, from event handlers and
  * callbacks too.
@@ -69,6 +58,8 @@ export class TlsEngine {
   readonly side: Side;
   readonly #limits: EngineLimits;
   readonly #records: RecordConnection;
+  readonly #inbound: Inbound;
+  readonly #outbound: Outbound;
   readonly #flow: Flow<HandshakeResult>;
   #suspension: Suspension | undefined;
   #running = false;
@@ -78,20 +69,10 @@ export class TlsEngine {
   #result: HandshakeResult | undefined;
   #error: TlsError | undefined;
   #aborting: TlsError | undefined;
-  #mayWrite = false;
   #accepted = false;
-  #peerHello = false;
   #readClosed = false;
-  #writeClosed = false;
-  #closeRequested = false;
   #endOfInput = false;
-  #keyUpdateOwed = false;
-  #inARow: InARow = { empty: 0, warnings: 0, keyUpdates: 0 };
-  #plaintext: Uint8Array[] = [];
-  #plaintextLength = 0;
   #keyUpdateAwaited = false;
-  #unsent: Uint8Array[] = [];
-  #unsentLength = 0;
   #events: EngineEvent[] = [];
   #listener: ((event: EngineEvent) => void) | undefined;
   #progress: (() => void) | undefined;
@@ -101,6 +82,8 @@ export class TlsEngine {
     this.side = side;
     this.#limits = { ...limits, observer: detached(limits.observer) };
     this.#records = new RecordConnection({ ...this.#limits, side });
+    this.#inbound = new Inbound(side, this.#records, limits.highWaterMark);
+    this.#outbound = new Outbound(this.#records, limits.highWaterMark);
     this.#flow = start(this.#effects());
   }
 
@@ -143,17 +126,17 @@ export class TlsEngine {
 
   /** The peer has sent close_notify and everything before it was read. */
   get ended(): boolean {
-    return this.#readClosed && this.#plaintextLength === 0;
+    return this.#readClosed && this.#inbound.empty;
   }
 
   /** This side has sent close_notify, or failed. */
   get finished(): boolean {
-    return this.#writeClosed;
+    return this.#outbound.closed;
   }
 
   /** Nothing more will come out of or go into this engine but the output that is left. */
   get done(): boolean {
-    return this.#error !== undefined || (this.#readClosed && this.#writeClosed);
+    return this.#error !== undefined || (this.#readClosed && this.#outbound.closed);
   }
 
   /** Bytes that {@link TlsEngine.receive} would take now. */
@@ -163,8 +146,7 @@ export class TlsEngine {
 
   /** Bytes that {@link TlsEngine.write} would take now. */
   get writable(): number {
-    if (this.#writeClosed || this.#closeRequested) return 0;
-    return Math.max(0, this.#limits.highWaterMark - this.#records.outputLength - this.#unsentLength);
+    return this.#outbound.room;
   }
 
   /** Bytes of output waiting. */
@@ -195,10 +177,8 @@ export class TlsEngine {
 
   /** Takes the plaintext that is there, in order; `undefined` when there is none. The arrays are the caller's. */
   read(): Uint8Array | undefined {
-    const chunk = this.#plaintext.shift();
-    if (chunk === undefined) return undefined;
-    this.#plaintextLength -= chunk.length + CHUNK_COST;
-    this.#process();
+    const chunk = this.#inbound.read();
+    if (chunk !== undefined) this.#process();
     return chunk;
   }
 
@@ -211,33 +191,26 @@ export class TlsEngine {
    */
   write(data: Uint8Array): number {
     if (this.#error !== undefined) throw this.#error;
-    if (this.#writeClosed || this.#closeRequested) throw this.#own("ERR_TLS_CLOSED");
-    const taken = Math.min(data.length, this.writable);
-    if (taken === 0) return 0;
-    if (this.#mayWrite && !this.#running && this.#unsentLength === 0) {
-      this.#guard(() => {
-        this.#payKeyUpdate();
-        this.#records.sendApplicationData(data.subarray(0, taken));
-      });
-    } else {
-      this.#unsent.push(data.slice(0, taken));
-      this.#unsentLength += taken;
-    }
+    if (this.#outbound.closing) throw this.#own("ERR_TLS_CLOSED");
+    let taken = 0;
+    this.#guard(() => {
+      taken = this.#outbound.write(data, !this.#running);
+    });
     this.#settle();
     return taken;
   }
 
   /** Takes the bytes to send to the peer. The array is the caller's. */
   takeOutput(): Uint8Array {
-    if (!this.#running && this.#error === undefined) this.#guard(() => this.#payKeyUpdate());
+    if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.payKeyUpdate());
     return join(this.#records.takeOutput());
   }
 
   /** Sends close_notify after everything written so far (RFC 8446 6.1). Reading goes on. */
   close(): void {
-    if (this.#error !== undefined || this.#closeRequested) return;
-    this.#closeRequested = true;
-    this.#flushUnsent();
+    if (this.#error !== undefined || this.#outbound.closing) return;
+    this.#outbound.close();
+    this.#flushOutbound();
     this.#settle();
   }
 
@@ -254,7 +227,7 @@ export class TlsEngine {
    * other is made (RFC 9846 4.7.3).
    */
   updateKeys(request: "update_requested" | "update_not_requested" = "update_not_requested"): void {
-    if (this.#result === undefined || this.#writeClosed) throw this.#own("ERR_TLS_CLOSED");
+    if (this.#result === undefined || this.#outbound.closed) throw this.#own("ERR_TLS_CLOSED");
     const ask = request === "update_requested" && !this.#keyUpdateAwaited;
     if (ask) this.#keyUpdateAwaited = true;
     this.#guard(() => this.#records.updateWriteKey(ask ? request : "update_not_requested"));
@@ -272,7 +245,7 @@ export class TlsEngine {
       },
       compatibilityMode: () => records.wantCompatibility(),
       allowApplicationData: () => {
-        this.#mayWrite = true;
+        this.#outbound.allowed = true;
       },
       enter: (state) => this.#enter(state),
       reveal: (label, clientRandom, secret) => observer?.({ kind: "secret", label, clientRandom, secret }),
@@ -306,7 +279,7 @@ export class TlsEngine {
     if (!step.done) this.#suspend(step.value);
     if (this.#aborting !== undefined) this.#fail(this.#aborting);
     else if (step.done) this.#complete(step.value);
-    this.#flushUnsent();
+    this.#flushOutbound();
   }
 
   #suspend(suspension: Suspension): void {
@@ -363,10 +336,15 @@ export class TlsEngine {
       this.#deliver(message);
       return true;
     }
-    if (this.#plaintextLength >= this.#limits.highWaterMark) return false;
+    if (this.#inbound.full) return false;
     const record = this.#records.next();
     if (record !== undefined) {
-      this.#accept(record);
+      const outcome = this.#inbound.accept(record, this.#result !== undefined);
+      if (outcome !== "nothing") this.#noteAccepted();
+      if (outcome === "closed") {
+        this.#readClosed = true;
+        this.#events.push({ type: "end" });
+      }
       return true;
     }
     if (this.#endOfInput)
@@ -391,7 +369,7 @@ export class TlsEngine {
       );
     }
     if (this.#result === undefined) {
-      this.#peerHello = true;
+      this.#inbound.peerHello = true;
       this.#step(() => this.#flow.next(message));
     } else if (message.type === "key_update") {
       this.#receiveKeyUpdate(message);
@@ -415,91 +393,11 @@ export class TlsEngine {
     }
     // An answer is not counted: this side decides how many there are.
     if (this.#keyUpdateAwaited) this.#keyUpdateAwaited = false;
-    else this.#count("keyUpdates", "ERR_TLS_TOO_MANY_KEY_UPDATES");
+    else this.#inbound.countKeyUpdate();
     this.#records.updateReadKey();
     const requested = request_update === KeyUpdateRequest.codes.update_requested;
-    // Several requests while this side is silent get one answer.
-    if (requested) this.#keyUpdateOwed = true;
+    if (requested) this.#outbound.oweKeyUpdate();
     this.#events.push({ type: "key_update", requested });
-  }
-
-  #payKeyUpdate(): void {
-    if (!this.#keyUpdateOwed || this.#writeClosed) return;
-    this.#keyUpdateOwed = false;
-    this.#records.updateWriteKey("update_not_requested");
-  }
-
-  #accept(record: InboundRecord): void {
-    switch (record.type) {
-      case handshake:
-        if (this.#records.readEpoch !== "initial" && !record.isProtected)
-          throw this.#unexpectedRecord("an unprotected handshake record");
-        // RFC 8446 5.1: no zero-length handshake fragments.
-        if (record.content.length === 0) throw this.#unexpectedRecord("an empty handshake record");
-        this.#records.messages.push(record.content);
-        return;
-      case alert:
-        this.#receiveAlert(record);
-        return;
-      case change_cipher_spec:
-        this.#receiveChangeCipherSpec(record);
-        return;
-      case application_data:
-        this.#receiveApplicationData(record);
-        return;
-      default:
-        throw this.#unexpectedRecord(`content type ${record.type}`);
-    }
-  }
-
-  /** RFC 8446 5: dropped between the first ClientHello and the peer's Finished, an error anywhere else. */
-  #receiveChangeCipherSpec(record: InboundRecord): void {
-    const early = this.side === "server" && !this.#peerHello;
-    if (record.isProtected || early || this.#result !== undefined) throw this.#unexpectedRecord("change_cipher_spec");
-    if (record.content.length !== 1 || record.content[0] !== 1)
-      throw this.#unexpectedRecord("change_cipher_spec other than 1");
-    this.#assertNoPartialMessage();
-    this.#count("empty", "ERR_TLS_TOO_MANY_EMPTY_RECORDS");
-  }
-
-  #receiveApplicationData(record: InboundRecord): void {
-    if (!record.isProtected || this.#result === undefined)
-      throw this.#unexpectedRecord("application data before the handshake is done");
-    this.#assertNoPartialMessage();
-    if (record.content.length === 0) {
-      this.#count("empty", "ERR_TLS_TOO_MANY_EMPTY_RECORDS");
-      return;
-    }
-    this.#inARow = { empty: 0, warnings: 0, keyUpdates: 0 };
-    this.#noteAccepted();
-    // Padding is not kept: behind one byte there may be 16 KiB of it.
-    this.#plaintext.push(record.padding > record.content.length ? record.content.slice() : record.content);
-    this.#plaintextLength += record.content.length + CHUNK_COST;
-  }
-
-  /** RFC 8446 6. The level is ignored. */
-  #receiveAlert(record: InboundRecord): void {
-    // A client that failed before it had keys can only say so in the clear.
-    if (
-      !record.isProtected &&
-      this.#records.readEpoch !== "initial" &&
-      !(this.side === "server" && this.#records.beforeProtected)
-    ) {
-      throw this.#unexpectedRecord("an unprotected alert");
-    }
-    const { description } = decode(Alert, record.content, "the alert");
-    const name = AlertDescription.name(description);
-    if (name === "user_canceled") {
-      this.#assertNoPartialMessage();
-      // RFC 9846 6.1: a close_notify follows.
-      this.#count("warnings", "ERR_TLS_TOO_MANY_WARNINGS");
-      return;
-    }
-    if (name !== "close_notify" || this.#result === undefined) throw alertReceived(name ?? description);
-    this.#assertNoPartialMessage();
-    this.#noteAccepted();
-    this.#readClosed = true;
-    this.#events.push({ type: "end" });
   }
 
   #noteAccepted(): void {
@@ -508,35 +406,8 @@ export class TlsEngine {
     this.#events.push({ type: "accepted" });
   }
 
-  /** RFC 8446 5.1: nothing may stand between the fragments of a message. */
-  #assertNoPartialMessage(): void {
-    if (this.#records.messages.buffered > 0)
-      throw this.#unexpectedRecord("a record between the fragments of a handshake message");
-  }
-
-  #count(what: keyof InARow, code: CauseCode): void {
-    if (++this.#inARow[what] > MAX_IN_A_ROW) throw fault(code);
-  }
-
-  #unexpectedRecord(detail: string): TlsError {
-    return fault("ERR_SSL_UNEXPECTED_MESSAGE", detail);
-  }
-
-  #flushUnsent(): void {
-    if (!this.#mayWrite || this.#running || this.#error !== undefined || this.#writeClosed) return;
-    this.#guard(() => {
-      const unsent = this.#unsent;
-      this.#unsent = [];
-      this.#unsentLength = 0;
-      for (const data of unsent) {
-        this.#payKeyUpdate();
-        this.#records.sendApplicationData(data);
-      }
-      if (this.#closeRequested) {
-        this.#writeClosed = true;
-        this.#records.sendAlert(AlertLevel.codes.warning, AlertDescription.codes.close_notify);
-      }
-    });
+  #flushOutbound(): void {
+    if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.flush());
   }
 
   /** Ends everything with one error, and with one alert where this side found the fault. */
@@ -547,30 +418,10 @@ export class TlsEngine {
     error.stage ??= this.#state;
     this.#error = error;
     this.#suspension = undefined;
-    this.#unsent = [];
-    this.#unsentLength = 0;
     if (!this.#running) this.#flow.return(undefined as never);
-    if (error.alert !== undefined && error.direction === "sent" && !this.#writeClosed) this.#sendFailure(error);
-    this.#writeClosed = true;
+    this.#outbound.fail(error, this.#result !== undefined);
     this.#records.wipe();
     this.#events.push({ type: "failed", error });
-  }
-
-  #sendFailure(error: TlsError): void {
-    const { warning, fatal } = AlertLevel.codes;
-    const { user_canceled, close_notify } = AlertDescription.codes;
-    try {
-      if (error.alert === "user_canceled") {
-        // RFC 9846 6.1: followed by close_notify; after the handshake close_notify alone is right.
-        if (this.#result === undefined) this.#records.sendAlert(warning, user_canceled);
-        this.#records.sendAlert(warning, close_notify);
-      } else if (error.alert !== undefined) {
-        this.#records.sendAlert(fatal, AlertDescription.codes[error.alert]);
-      }
-    } catch (cause) {
-      // The AEAD is exhausted: there is no key left to send an alert with, and the first error is the one to report.
-      if (!(cause instanceof TlsError && cause.code === "ERR_TLS_RECORD_LIMIT")) throw cause;
-    }
   }
 
   #own(code: CauseCode): TlsError {

@@ -1,0 +1,140 @@
+/** What records may bring, when, and how often: RFC 8446 5 and 6. Holds the plaintext until it is read. */
+import { Alert } from "../codec/messages.ts";
+import { AlertDescription, ContentType } from "../codec/registry.ts";
+import { decode } from "../codec/schema.ts";
+import { alertReceived, type CauseCode, fault, type Side, type TlsError } from "../errors.ts";
+import type { InboundRecord, RecordConnection } from "./records.ts";
+
+/** Records without content, warnings and KeyUpdates that a peer may send in a row. */
+const MAX_IN_A_ROW = 32;
+/** What a queued chunk of plaintext counts besides its bytes: memory of a Uint8Array and its buffer. */
+const CHUNK_COST = 128;
+const { change_cipher_spec, alert, handshake, application_data } = ContentType.codes;
+
+/** What a record meant to the connection as a whole. */
+export type InboundOutcome = "nothing" | "data" | "closed";
+
+export class Inbound {
+  readonly #side: Side;
+  readonly #records: RecordConnection;
+  readonly #highWaterMark: number;
+  #plaintext: Uint8Array[] = [];
+  #plaintextCost = 0;
+  #empty = 0;
+  #warnings = 0;
+  #keyUpdates = 0;
+  /** The peer's first handshake message has come. */
+  peerHello = false;
+
+  constructor(side: Side, records: RecordConnection, highWaterMark: number) {
+    this.#side = side;
+    this.#records = records;
+    this.#highWaterMark = highWaterMark;
+  }
+
+  /** No further record should be opened before plaintext is read. */
+  get full(): boolean {
+    return this.#plaintextCost >= this.#highWaterMark;
+  }
+
+  get empty(): boolean {
+    return this.#plaintext.length === 0;
+  }
+
+  read(): Uint8Array | undefined {
+    const chunk = this.#plaintext.shift();
+    if (chunk !== undefined) this.#plaintextCost -= chunk.length + CHUNK_COST;
+    return chunk;
+  }
+
+  /**
+   * Takes in one record.
+   *
+   * @param established - The handshake is done on this side.
+   * @throws TlsError for what is not legal here, and for the peer's error alerts.
+   */
+  accept(record: InboundRecord, established: boolean): InboundOutcome {
+    switch (record.type) {
+      case handshake:
+        this.#handshake(record);
+        return "nothing";
+      case alert:
+        return this.#alert(record, established);
+      case change_cipher_spec:
+        this.#changeCipherSpec(record, established);
+        return "nothing";
+      case application_data:
+        return this.#applicationData(record, established);
+      default:
+        throw unexpected(`content type ${record.type}`);
+    }
+  }
+
+  /** One KeyUpdate more without application data between. */
+  countKeyUpdate(): void {
+    limit(++this.#keyUpdates, "ERR_TLS_TOO_MANY_KEY_UPDATES");
+  }
+
+  #handshake(record: InboundRecord): void {
+    if (this.#records.readEpoch !== "initial" && !record.isProtected)
+      throw unexpected("an unprotected handshake record");
+    // RFC 8446 5.1: no zero-length handshake fragments.
+    if (record.content.length === 0) throw unexpected("an empty handshake record");
+    this.#records.messages.push(record.content);
+  }
+
+  /** RFC 8446 5: dropped between the first ClientHello and the peer's Finished, an error anywhere else. */
+  #changeCipherSpec(record: InboundRecord, established: boolean): void {
+    const early = this.#side === "server" && !this.peerHello;
+    if (record.isProtected || early || established) throw unexpected("change_cipher_spec");
+    if (record.content.length !== 1 || record.content[0] !== 1) throw unexpected("change_cipher_spec other than 1");
+    this.#assertNoPartialMessage();
+    limit(++this.#empty, "ERR_TLS_TOO_MANY_EMPTY_RECORDS");
+  }
+
+  #applicationData(record: InboundRecord, established: boolean): InboundOutcome {
+    if (!record.isProtected || !established) throw unexpected("application data before the handshake is done");
+    this.#assertNoPartialMessage();
+    if (record.content.length === 0) {
+      limit(++this.#empty, "ERR_TLS_TOO_MANY_EMPTY_RECORDS");
+      return "nothing";
+    }
+    this.#empty = this.#warnings = this.#keyUpdates = 0;
+    // Padding is not kept: behind one byte there may be 16 KiB of it.
+    this.#plaintext.push(record.padding > record.content.length ? record.content.slice() : record.content);
+    this.#plaintextCost += record.content.length + CHUNK_COST;
+    return "data";
+  }
+
+  /** RFC 8446 6. The level is ignored. */
+  #alert(record: InboundRecord, established: boolean): InboundOutcome {
+    // A client that failed before it had keys can only say so in the clear.
+    const mayBePlain =
+      this.#records.readEpoch === "initial" || (this.#side === "server" && this.#records.beforeProtected);
+    if (!record.isProtected && !mayBePlain) throw unexpected("an unprotected alert");
+    const { description } = decode(Alert, record.content, "the alert");
+    const name = AlertDescription.name(description);
+    if (name === "user_canceled") {
+      this.#assertNoPartialMessage();
+      // RFC 9846 6.1: a close_notify follows.
+      limit(++this.#warnings, "ERR_TLS_TOO_MANY_WARNINGS");
+      return "nothing";
+    }
+    if (name !== "close_notify" || !established) throw alertReceived(name ?? description);
+    this.#assertNoPartialMessage();
+    return "closed";
+  }
+
+  /** RFC 8446 5.1: nothing may stand between the fragments of a message. */
+  #assertNoPartialMessage(): void {
+    if (this.#records.messages.buffered > 0) throw unexpected("a record between the fragments of a handshake message");
+  }
+}
+
+function limit(count: number, code: CauseCode): void {
+  if (count > MAX_IN_A_ROW) throw fault(code);
+}
+
+function unexpected(detail: string): TlsError {
+  return fault("ERR_SSL_UNEXPECTED_MESSAGE", detail);
+}

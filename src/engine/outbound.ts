@@ -1,0 +1,119 @@
+/** What this side sends after its handshake: application data, owed KeyUpdates, close_notify, the last alert. */
+import { AlertDescription, AlertLevel } from "../codec/registry.ts";
+import { TlsError } from "../errors.ts";
+import type { RecordConnection } from "./records.ts";
+
+const { warning, fatal } = AlertLevel.codes;
+const { user_canceled, close_notify } = AlertDescription.codes;
+
+export class Outbound {
+  readonly #records: RecordConnection;
+  readonly #highWaterMark: number;
+  /** Data taken before it may be sent. */
+  #unsent: Uint8Array[] = [];
+  #unsentLength = 0;
+  #keyUpdateOwed = false;
+  #closing = false;
+  #closed = false;
+  /** Application data may be sent. */
+  allowed = false;
+
+  constructor(records: RecordConnection, highWaterMark: number) {
+    this.#records = records;
+    this.#highWaterMark = highWaterMark;
+  }
+
+  /** close_notify or another last alert is in the output. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** No more data is taken. */
+  get closing(): boolean {
+    return this.#closing || this.#closed;
+  }
+
+  /** Bytes that {@link Outbound.write} would take. */
+  get room(): number {
+    return this.closing ? 0 : Math.max(0, this.#highWaterMark - this.#records.outputLength - this.#unsentLength);
+  }
+
+  /**
+   * Takes what there is room for.
+   *
+   * @param now - False while a flow is running: then the data waits for {@link Outbound.flush}.
+   * @returns How many bytes were taken.
+   */
+  write(data: Uint8Array, now: boolean): number {
+    const taken = Math.min(data.length, this.room);
+    if (taken === 0) return 0;
+    if (now && this.allowed && this.#unsentLength === 0) {
+      this.#send(data.subarray(0, taken));
+    } else {
+      // Not `slice`, which gives a view of a Buffer.
+      this.#unsent.push(new Uint8Array(data.subarray(0, taken)));
+      this.#unsentLength += taken;
+    }
+    return taken;
+  }
+
+  /** Sends what has waited, and close_notify if that was asked for. */
+  flush(): void {
+    if (!this.allowed || this.#closed) return;
+    const unsent = this.#unsent;
+    this.#dropUnsent();
+    for (const data of unsent) this.#send(data);
+    if (!this.#closing) return;
+    this.#closed = true;
+    this.#records.sendAlert(warning, close_notify);
+  }
+
+  close(): void {
+    this.#closing = true;
+  }
+
+  /** The peer asked for a KeyUpdate. Several requests while this side is silent get one answer (RFC 8446 4.6.3). */
+  oweKeyUpdate(): void {
+    this.#keyUpdateOwed = true;
+  }
+
+  payKeyUpdate(): void {
+    if (!this.#keyUpdateOwed || this.#closed) return;
+    this.#keyUpdateOwed = false;
+    this.#records.updateWriteKey("update_not_requested");
+  }
+
+  /**
+   * Ends this direction for good, with the alert of `error` where this side found the fault.
+   *
+   * @param established - The handshake is done.
+   */
+  fail(error: TlsError, established: boolean): void {
+    this.#dropUnsent();
+    const silent = this.#closed || error.alert === undefined || error.direction !== "sent";
+    this.#closed = true;
+    if (silent) return;
+    try {
+      if (error.alert === "user_canceled") {
+        // RFC 9846 6.1: followed by close_notify; after the handshake close_notify alone is right.
+        if (!established) this.#records.sendAlert(warning, user_canceled);
+        this.#records.sendAlert(warning, close_notify);
+      } else {
+        this.#records.sendAlert(fatal, AlertDescription.codes[error.alert as keyof typeof AlertDescription.codes]);
+      }
+    } catch (cause) {
+      // The AEAD is exhausted: there is no key left to send an alert with, and the first error is the one to report.
+      if (!(cause instanceof TlsError && cause.code === "ERR_TLS_RECORD_LIMIT")) throw cause;
+    }
+  }
+
+  #send(data: Uint8Array): void {
+    this.payKeyUpdate();
+    this.#records.sendApplicationData(data);
+  }
+
+  #dropUnsent(): void {
+    this.#unsent = [];
+    this.#unsentLength = 0;
+  }
+}
