@@ -40,12 +40,10 @@ export function watchedSubtle({ lacks = [], change = (_call, result) => result()
   return { subtle, calls, pending: () => pending };
 }
 
-/** The names of algorithms and curves in an argument: an AlgorithmIdentifier or a CryptoKey. */
+/** The names of algorithms, curves and hashes in an argument: an AlgorithmIdentifier or a CryptoKey. */
 function algorithmWords(argument: unknown): readonly string[] {
   if (typeof argument === "string") return [argument];
   if (typeof argument !== "object" || argument === null) return [];
-  const { name, namedCurve, algorithm } = argument as { name?: unknown; namedCurve?: unknown; algorithm?: unknown };
-  return [name, namedCurve]
-    .filter((word) => typeof word === "string")
-    .concat(algorithm ? algorithmWords(algorithm) : []);
+  const { name, namedCurve, hash, algorithm } = argument as Readonly<Record<string, unknown>>;
+  return [name, namedCurve, hash, algorithm].flatMap(algorithmWords);
 }
