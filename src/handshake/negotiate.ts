@@ -188,7 +188,6 @@ export function checkServerHello(
 ): CipherSuite {
   const illegal = (detail: string) => fault("ERR_TLS_ILLEGAL_PARAMETER", detail);
   const versionOf = hello.extensions.find(({ name }) => name === "supported_versions")?.value;
-  if (versionOf === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "supported_versions");
   if (versionOf !== TLS_1_3) throw illegal("selected_version is not TLS 1.3 (RFC 8446 4.2.1)");
   // RFC 9846 4.2.3
   if (hello.legacy_version !== LEGACY_VERSION)
