@@ -1,6 +1,15 @@
 /** `mutls connect`: a TLS client on stdin and stdout. */
 import { connect as connectTcp, type Socket } from "node:net";
-import { type ConnectOptions, connect, type SessionEvent, socketStream, type TlsSession } from "../node/index.ts";
+import {
+  type ClientConfiguration,
+  clientContext,
+  connect,
+  type EngineContext,
+  type SessionEvent,
+  type SessionOptions,
+  socketStream,
+  type TlsSession,
+} from "../node/index.ts";
 import { formatTarget, parseTarget, resolveTarget, type Target } from "./address.ts";
 import { CliError, ExitStatus, exitStatus, usage } from "./exit.ts";
 import { bundledTrust, keyLogFile, loadIdentities, loadTrust } from "./files.ts";
@@ -60,27 +69,23 @@ async function run(args: Arguments): Promise<number> {
   const trust = args.has("insecure") ? undefined : (loadTrust(args) ?? bundledTrust());
   const identities = await loadIdentities(args, negotiation.provider);
   const output = traceOutput(args, "client", process.stdout, keyLogFile(args));
-  const options: ConnectOptions = {
+  const options: ClientConfiguration = {
     ...negotiation,
     serverName: args.get("servername") ?? target.host,
     rejectUnauthorized: !args.has("insecure"),
     trust,
     identities,
     observer: output.observer,
-    onEvent: (event) => warn(event),
   };
+  // Before anything is opened: an option that cannot be used costs no connection.
+  const client: Client = { context: clientContext(options), hasIdentity: identities.length > 0 };
   const deadline = Date.now() + 1000 * seconds;
   const signals = onSignals();
   try {
     const socket = await openSocket(address, target, deadline, signals);
     if (args.has("verbose")) note(`connected to ${formatTarget(address.host, address.port)}`);
-    return await converse(
-      args,
-      socket,
-      { ...options, handshakeTimeout: Math.max(1, deadline - Date.now()) },
-      output,
-      signals,
-    );
+    const handshakeTimeout = Math.max(1, deadline - Date.now());
+    return await converse(args, socket, client, { handshakeTimeout, onEvent: warn }, output, signals);
   } catch (error) {
     if (signals.status !== undefined) return signals.status;
     throw error;
@@ -89,18 +94,25 @@ async function run(args: Arguments): Promise<number> {
   }
 }
 
+/** This side. */
+interface Client {
+  readonly context: EngineContext;
+  readonly hasIdentity: boolean;
+}
+
 async function converse(
   args: Arguments,
   socket: Socket,
-  options: ConnectOptions,
+  client: Client,
+  options: SessionOptions,
   output: TraceOutput,
   signals: Signals,
 ): Promise<number> {
   let session: TlsSession | undefined;
   let accepted = false;
   try {
-    session = await connect(socketStream(socket), { ...options, signal: signals.signal });
-    if (args.has("verbose")) describeSession(session, options);
+    session = await connect(socketStream(socket), client.context, { ...options, signal: signals.signal });
+    if (args.has("verbose")) describeSession(session, client);
     void session.accepted.then(
       () => {
         accepted = true;
@@ -117,7 +129,7 @@ async function converse(
       return ExitStatus.write;
     }
     output.end(error);
-    reportError(error, advice(error, session, options));
+    reportError(error, advice(error, session, client));
     return exitStatus(error, accepted);
   } finally {
     process.stdin.destroy();
@@ -193,11 +205,11 @@ function openSocket({ host, port }: Target, target: Target, deadline: number, si
   });
 }
 
-function describeSession(session: TlsSession, { identities }: ConnectOptions): void {
+function describeSession(session: TlsSession, { hasIdentity }: Client): void {
   for (const line of sessionLines(session)) note(line);
   const { clientAuthRequested, signatureScheme } = session;
   if (!clientAuthRequested) {
-    note(`own certificate: not asked for${identities?.length ? ", not sent" : ""}`);
+    note(`own certificate: not asked for${hasIdentity ? ", not sent" : ""}`);
   } else {
     note(
       `own certificate: asked for, ${signatureScheme === undefined ? "none sent" : `sent, signed with ${signatureScheme}`}`,
@@ -216,12 +228,11 @@ function warn(event: SessionEvent): void {
 }
 
 /** What the user can do about it. */
-function advice(error: unknown, session: TlsSession | undefined, options: ConnectOptions): string | undefined {
+function advice(error: unknown, session: TlsSession | undefined, { hasIdentity }: Client): string | undefined {
   const { code } = error as { readonly code?: string };
-  const certificate = options.identities !== undefined && options.identities.length > 0;
   switch (code) {
     case "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED":
-      return certificate
+      return hasIdentity
         ? "the server wants a client certificate, and none of yours fitted what it asked for"
         : "the server wants a client certificate: give --cert and --key";
     case "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA":

@@ -4,7 +4,7 @@ import { connect as connectTcp, createServer, type Socket } from "node:net";
 import { createRenderer } from "../inspect/render.ts";
 import { createTrace, traceError } from "../inspect/trace.ts";
 import { accept, type ByteStream, connect, socketStream, TlsError, type TlsSession } from "../node/index.ts";
-import { createThrowawayAuthority, type IssuedIdentity, type ThrowawayAuthority } from "../pki/index.ts";
+import { createThrowawayAuthority } from "../pki/index.ts";
 import { type Cast, type Files, opensslClient, opensslServer, opensslVersion, withFiles } from "./demo-openssl.ts";
 import type { Command } from "./flags.ts";
 import { errorLine, nameOf, rejectionLines, traceWidth, wantsColor } from "./report.ts";

@@ -205,7 +205,7 @@ export function nearest(name: string, candidates: readonly string[]): string | u
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: distance(name, candidate) }))
     .sort((a, b) => a.distance - b.distance)[0];
-  return ranked !== undefined && ranked.distance <= Math.max(1, Math.floor(name.length / 3))
+  return ranked !== undefined && ranked.distance <= Math.max(name.length > 3 ? 2 : 1, Math.floor(name.length / 3))
     ? ranked.candidate
     : undefined;
 }

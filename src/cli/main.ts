@@ -1,54 +1,50 @@
 #!/usr/bin/env node
 /** The command `mutls`: finds the command, and turns what ends it into an exit status. */
 import { readFileSync } from "node:fs";
-import { connectCommand } from "./connect.ts";
-import { demoCommand } from "./demo.ts";
-import { CliError, exitStatus, usage } from "./exit.ts";
+import { CliError, ExitStatus, exitStatus, usage } from "./exit.ts";
 import { type Command, helpText, nearest, parseArguments } from "./flags.ts";
 import { reportError } from "./report.ts";
-import { serveCommand } from "./serve.ts";
 
-const COMMANDS: readonly Command[] = [connectCommand, serveCommand];
+/** Each loads what it needs, when it is needed. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  connect: async () => (await import("./connect.ts")).connectCommand,
+  serve: async () => (await import("./serve.ts")).serveCommand,
+};
 /** For `npm start`; in no help. */
-const HIDDEN: readonly Command[] = [demoCommand];
+const HIDDEN: typeof COMMANDS = { demo: async () => (await import("./demo.ts")).demoCommand };
 const LATER: readonly string[] = ["inspect", "bench", "ca", "gateway", "relay"];
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined) {
-    process.stderr.write(overview());
-    return usage("").status;
+    process.stderr.write(await overview());
+    return ExitStatus.usage;
   }
   if (name === "--version" || name === "-V") return say(`mutls ${version()}\n`);
-  if (name === "--help" || name === "-h") return say(overview());
-  if (name === "help") return help(rest[0]);
-  const args = parseArguments(find(name), rest);
-  return args === undefined ? say(helpText(find(name))) : find(name).run(args);
+  if (name === "--help" || name === "-h" || (name === "help" && rest[0] === undefined)) return say(await overview());
+  if (name === "help") return say(helpText(await find(rest[0] as string)));
+  const command = await find(name);
+  const args = parseArguments(command, rest);
+  return args === undefined ? say(helpText(command)) : command.run(args);
 }
 
-function help(name: string | undefined): number {
-  return say(name === undefined ? overview() : helpText(find(name)));
-}
-
-function find(name: string): Command {
-  const command = [...COMMANDS, ...HIDDEN].find((candidate) => candidate.name === name);
-  if (command !== undefined) return command;
+async function find(name: string): Promise<Command> {
+  const load = Object.entries({ ...COMMANDS, ...HIDDEN }).find(([known]) => known === name)?.[1];
+  if (load !== undefined) return load();
   if (LATER.includes(name)) throw usage(`mutls ${name} is not supported yet`, "see: mutls --help");
-  const close = nearest(
-    name,
-    COMMANDS.map((candidate) => candidate.name),
-  );
+  const close = nearest(name, Object.keys(COMMANDS));
   throw usage(`mutls has no command ${name}`, close === undefined ? "see: mutls --help" : `did you mean ${close}?`);
 }
 
-function overview(): string {
+async function overview(): Promise<string> {
+  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
   return [
     "usage: mutls COMMAND [flags]",
     "",
     "TLS 1.3 with client certificates, and every byte of it explained.",
     "",
     "commands:",
-    ...COMMANDS.map(({ name, synopsis, summary }) => `  ${`${name} ${synopsis}`.padEnd(32)}  ${summary}`),
+    ...commands.map(({ name, synopsis, summary }) => `  ${`${name} ${synopsis}`.padEnd(32)}  ${summary}`),
     "",
     `not supported yet: ${LATER.join(", ")}`,
     "",

@@ -62,8 +62,9 @@ export function traceWidth(stream: NodeJS.WriteStream): number {
 
 function textOutput(args: Arguments, connection: number | undefined): (item: TraceItem) => void {
   const { stderr } = process;
-  const render = createRenderer({ color: wantsColor(stderr), width: traceWidth(stderr), full: args.has("full") });
   const prefix = connection === undefined ? "" : `[${connection}] `;
+  const width = traceWidth(stderr) - prefix.length;
+  const render = createRenderer({ color: wantsColor(stderr), width, full: args.has("full") });
   return (item) => {
     const text = render(item);
     stderr.write(prefix === "" ? text : text.replace(/^(?=.)/gm, prefix));

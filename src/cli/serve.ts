@@ -1,6 +1,6 @@
 /** `mutls serve`: a TLS server for trying clients out. It survives every one of them. */
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { accept, type ServerConfiguration, socketStream, type TlsSession } from "../node/index.ts";
+import { accept, type ServerConfiguration, serverContext, socketStream, type TlsSession } from "../node/index.ts";
 import { formatTarget } from "./address.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
 import { keyLogFile, loadIdentities, loadTrust } from "./files.ts";
@@ -74,6 +74,8 @@ async function run(args: Arguments): Promise<number> {
     clientAuth,
     strictServerName: args.has("strict-sni"),
   };
+  // Before anything is opened: an option that cannot be used is no client's fault.
+  serverContext(options);
   if (args.has("cacert") && clientAuth === "off") log("--cacert has no effect without --client-auth");
   const keys = keyLogFile(args);
   const mode = (args.get("mode") ?? "http") as ModeName;

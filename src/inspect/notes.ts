@@ -59,6 +59,7 @@ export const FIELDS: Readonly<Record<string, Readonly<Record<string, Note>>>> = 
     cipher_suite: chosenSuite,
     legacy_compression_method: noCompression,
     extensions: ["4.2", "only what is needed to agree on keys; the rest follows encrypted"],
+    extension: ["4.2", "one extension of an older version's ServerHello"],
   },
   HelloRetryRequest: {
     legacy_version: serverVersion,
@@ -71,7 +72,6 @@ export const FIELDS: Readonly<Record<string, Readonly<Record<string, Note>>>> = 
   Extension: {
     extension_type: ["4.2", "which extension"],
     extension_data: ["4.2", "its content"],
-    extension: ["4.2", "one extension, not looked into"],
   },
   EncryptedExtensions: { extensions: ["4.3.1", "the server's answers, first thing under encryption"] },
   CertificateRequest: {

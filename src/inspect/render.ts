@@ -44,8 +44,9 @@ const ANSI: Readonly<Record<Style, string>> = {
 };
 
 /** Columns of the byte range and of the field's name. */
-const RANGE = 15;
+const RANGE = 16;
 const NAME = 32;
+const NARROW_NAME = 24;
 /** Hexadecimal bytes that fit a line, and of those how many stand at the end of an elided value. */
 const BYTES = 8;
 const TAIL = 2;
@@ -65,6 +66,8 @@ interface Line {
 
 class Renderer {
   readonly #width: number;
+  /** Columns of a name. */
+  readonly #name: number;
   readonly #color: boolean;
   readonly #full: boolean;
   readonly #explained = new Set<string>();
@@ -74,6 +77,7 @@ class Renderer {
 
   constructor(width: number, color: boolean, full: boolean) {
     this.#width = width;
+    this.#name = width < 110 ? NARROW_NAME : NAME;
     this.#color = color;
     this.#full = full;
   }
@@ -134,8 +138,9 @@ class Renderer {
 
   #recordHeader({ wire, fields }: TraceRecord): string[] {
     if (this.#full) return fields.slice(0, 3).flatMap((field) => this.#field(field, wire, 0, 0, undefined));
-    const [type, version, length] = fields as [TraceField, TraceField, TraceField];
-    const meaning = `${meaningOf(type)}, ${meaningOf(version)}, ${count(Number(length.value), "byte")}`;
+    // The version in between says nothing, and misleads newcomers.
+    const [type, , length] = fields as [TraceField, TraceField, TraceField];
+    const meaning = `${meaningOf(type)}, ${count(Number(length.value), "byte")}`;
     return this.#line({
       start: 0,
       end: 5,
@@ -239,7 +244,7 @@ class Renderer {
     const notes = field.item === true || children.some(({ name }) => name === "data") ? [] : this.#explain(field);
     return [
       ...line,
-      ...notes.map((text) => this.#paint("dim", `${" ".repeat(RANGE + 3 + 2 * depth)}${text}`)),
+      ...notes.map((text) => this.#paint("dim", `${" ".repeat(RANGE + 2 + 2 * depth)}${text}`)),
       ...(certificate === undefined ? [] : this.#certificate(certificate, depth)),
       ...children.flatMap((child) => this.#field(child, bytes, shift, depth + 1, field.section)),
     ];
@@ -250,7 +255,7 @@ class Renderer {
   }
 
   #certificate({ subject, issuer, notBefore, notAfter, names, key }: CertificateSummary, depth: number): string[] {
-    const indent = " ".repeat(RANGE + 3 + 2 * depth);
+    const indent = " ".repeat(RANGE + 2 + 2 * depth);
     const shown = names.slice(0, 8).join(", ") + (names.length > 8 ? `, and ${names.length - 8} more` : "");
     return [
       `${indent}${subject === "" ? "(no subject)" : subject}, issued by ${issuer}, ${key}`,
@@ -266,11 +271,11 @@ class Renderer {
 
   #line({ start, end, depth, name, bytes, meaning, section }: Line): string[] {
     const range = this.#paint("dim", `  [${String(start).padStart(5)}..${String(end).padStart(5)})`);
-    const title = `${"  ".repeat(depth)}${name}`.padEnd(NAME);
+    const title = `${"  ".repeat(depth)}${name}`.padEnd(this.#name);
     const rows = this.#hex(bytes);
     const width = 3 * (this.#full ? FULL_BYTES : BYTES) - 1;
     const head = `${range}  ${title} ${(rows[0] ?? "").padEnd(width)}  ${meaning}`.trimEnd();
-    const more = rows.slice(1).map((row) => `${" ".repeat(RANGE + 3 + NAME)} ${row}`);
+    const more = rows.slice(1).map((row) => `${" ".repeat(RANGE + 2 + this.#name)} ${row}`);
     return [section === undefined ? head : this.#flush(head, this.#paint("dim", section)), ...more];
   }
 
