@@ -1,6 +1,5 @@
-/** Hashes, AEADs and randomness that run anywhere and answer at once: noble's, for every provider without native ones. */
+/** Hashes, AES-GCM and randomness that run anywhere and answer at once: noble's, for providers without native ones. */
 import { gcm } from "@noble/ciphers/aes.js";
-import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import type { CipherSuiteName } from "../codec/registry.ts";
@@ -14,13 +13,12 @@ export function nobleHashes(): CryptoProvider["hashes"] {
   return { sha256: nobleHash("sha256"), sha384: nobleHash("sha384"), sha512: nobleHash("sha512") };
 }
 
-/** Every suite, by name, for the provider to put into its order. */
-export function nobleSuites(hashes: CryptoProvider["hashes"]): { readonly [Name in CipherSuiteName]: CipherSuite } {
-  return {
-    TLS_AES_128_GCM_SHA256: suite("TLS_AES_128_GCM_SHA256", hashes.sha256, 16, gcm),
-    TLS_AES_256_GCM_SHA384: suite("TLS_AES_256_GCM_SHA384", hashes.sha384, 32, gcm),
-    TLS_CHACHA20_POLY1305_SHA256: suite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, chacha20poly1305),
-  };
+/** The suites over AES-GCM. */
+export function aesGcmSuites(hashes: CryptoProvider["hashes"]): readonly [CipherSuite, CipherSuite] {
+  return [
+    nobleSuite("TLS_AES_128_GCM_SHA256", hashes.sha256, 16, gcm),
+    nobleSuite("TLS_AES_256_GCM_SHA384", hashes.sha384, 32, gcm),
+  ];
 }
 
 /** The most that `getRandomValues` gives at once. */
@@ -60,9 +58,10 @@ type NobleCipher = (
   key: Uint8Array,
   nonce: Uint8Array,
   additionalData: Uint8Array,
-) => { encrypt(data: Uint8Array): Uint8Array; decrypt(data: Uint8Array): Uint8Array };
+) => { encrypt(data: Uint8Array, target?: Uint8Array): Uint8Array; decrypt(data: Uint8Array): Uint8Array };
 
-function suite(name: CipherSuiteName, hash: Hash, keyLength: number, cipher: NobleCipher): CipherSuite {
+/** A suite over one of noble's AEADs. */
+export function nobleSuite(name: CipherSuiteName, hash: Hash, keyLength: number, cipher: NobleCipher): CipherSuite {
   return {
     name,
     hash,
@@ -70,7 +69,14 @@ function suite(name: CipherSuiteName, hash: Hash, keyLength: number, cipher: Nob
     aead(key): Aead {
       if (key.length !== keyLength) throw fault("ERR_TLS_INTERNAL", `a key of ${key.length} bytes for ${name}`);
       return {
-        seal: (nonce, additionalData, plaintext) => cipher(key, nonce, additionalData).encrypt(plaintext),
+        seal(nonce, additionalData, plaintext, target) {
+          const sealer = cipher(key, nonce, additionalData);
+          if (target === undefined) return sealer.encrypt(plaintext);
+          if (name === "TLS_CHACHA20_POLY1305_SHA256") return sealer.encrypt(plaintext, target);
+          // noble's GCM has no target of its own.
+          target.set(sealer.encrypt(plaintext));
+          return target;
+        },
         open(nonce, additionalData, ciphertext) {
           if (ciphertext.length < TAG_LENGTH) return undefined;
           const opener = cipher(key, nonce, additionalData);

@@ -25,11 +25,12 @@ export interface Hash {
 /** One direction's keyed AEAD. `seal` and `open` are synchronous: handshake records never wait. */
 export interface Aead {
   /**
-   * Ciphertext with its tag, a fresh array.
+   * Ciphertext with its tag.
    *
    * @param nonce - 12 bytes.
+   * @param target - Where to put it: 16 bytes longer than the plaintext, which may be its beginning. Default: a fresh array.
    */
-  seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array, target?: Uint8Array): Uint8Array;
   /** The plaintext, a fresh array, or `undefined` when the tag does not match. */
   open(nonce: Uint8Array, additionalData: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
   /** The asynchronous way for large application data, where the platform has a faster one than `seal` and `open`. */
@@ -119,7 +120,22 @@ export type SignatureAlgorithm =
   | { readonly type: "rsa-pss"; readonly hash: HashName; readonly saltLength: number }
   | { readonly type: "rsa-pkcs1"; readonly hash: HashName };
 
-/** A private key, wherever it lives: a PEM file, a CryptoKey, a KMS. */
+/**
+ * A private key, wherever it lives: a PEM file, a CryptoKey, a key management service. Nothing but this is asked of it,
+ * and it may answer late. What it throws fails the handshake with `ERR_TLS_SIGNING_FAILED`.
+ *
+ * @example
+ * ```ts
+ * const { privateKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
+ * const vault = signerFromCryptoKey(privateKey); // stands for what is far away
+ * const signer: Signer = {
+ *   schemes: ["ecdsa_secp256r1_sha256"],
+ *   sign: async (scheme, message) => vault.sign(scheme, message), // a request, say; its answer is DER
+ * };
+ * const signature = await signer.sign("ecdsa_secp256r1_sha256", new Uint8Array(130));
+ * console.log(signature[0]); // 48
+ * ```
+ */
 export interface Signer {
   /** What it can sign, in order of preference. */
   readonly schemes: readonly SignatureSchemeName[];

@@ -10,9 +10,10 @@ import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
 import { Inbound } from "./inbound.ts";
-import { detached, type Observer } from "./observer.ts";
+import { type IncomingOptions, IncomingRecords } from "./incoming.ts";
+import { detached } from "./observer.ts";
 import { Outbound } from "./outbound.ts";
-import { RecordConnection, type RecordOptions } from "./records.ts";
+import { type OutgoingOptions, OutgoingRecords } from "./outgoing.ts";
 
 /** What the engine tells its user, in order, never while a flow is running. */
 export type EngineEvent =
@@ -29,10 +30,9 @@ export type EngineEvent =
   | HandshakeEvent;
 
 /** Limits and hooks of the engine itself. */
-export interface EngineLimits extends Omit<RecordOptions, "side" | "observer"> {
+export interface EngineLimits extends Omit<OutgoingOptions, "side">, IncomingOptions {
   /** High-water mark of undecrypted bytes, plaintext and output, each, in bytes. */
   readonly highWaterMark: number;
-  readonly observer: Observer | undefined;
 }
 
 /** Starts the flow that an engine runs. */
@@ -57,7 +57,8 @@ export type StartFlow = (effects: HandshakeEffects) => Flow<HandshakeResult>;
 export class TlsEngine {
   readonly side: Side;
   readonly #limits: EngineLimits;
-  readonly #records: RecordConnection;
+  readonly #incoming: IncomingRecords;
+  readonly #outgoing: OutgoingRecords;
   readonly #inbound: Inbound;
   readonly #outbound: Outbound;
   readonly #flow: Flow<HandshakeResult>;
@@ -81,9 +82,10 @@ export class TlsEngine {
   constructor(side: Side, start: StartFlow, limits: EngineLimits) {
     this.side = side;
     this.#limits = { ...limits, observer: detached(limits.observer) };
-    this.#records = new RecordConnection({ ...this.#limits, side });
-    this.#inbound = new Inbound(side, this.#records, limits.highWaterMark);
-    this.#outbound = new Outbound(this.#records, limits.highWaterMark);
+    this.#incoming = new IncomingRecords(this.#limits, () => this.#process());
+    this.#outgoing = new OutgoingRecords({ ...this.#limits, side }, () => this.#settle());
+    this.#inbound = new Inbound(side, this.#incoming, limits.highWaterMark);
+    this.#outbound = new Outbound(this.#outgoing, limits.highWaterMark);
     this.#flow = start(this.#effects());
   }
 
@@ -141,7 +143,7 @@ export class TlsEngine {
 
   /** Bytes that {@link TlsEngine.receive} would take now. */
   get room(): number {
-    return Math.max(0, this.#limits.highWaterMark - this.#records.reader.buffered);
+    return Math.max(0, this.#limits.highWaterMark - this.#incoming.reader.buffered);
   }
 
   /** Bytes that {@link TlsEngine.write} would take now. */
@@ -151,7 +153,7 @@ export class TlsEngine {
 
   /** Bytes of output waiting. */
   get outputLength(): number {
-    return this.#records.outputLength;
+    return this.#outgoing.length;
   }
 
   /**
@@ -164,8 +166,9 @@ export class TlsEngine {
     // RFC 8446 6.1: what follows a closure alert is ignored.
     if (this.#error !== undefined || this.#readClosed) return bytes.length;
     const taken = Math.min(bytes.length, this.room);
-    this.#records.reader.push(bytes.subarray(0, taken));
+    this.#incoming.reader.push(bytes.subarray(0, taken));
     this.#process();
+    this.#incoming.reader.keep();
     return taken;
   }
 
@@ -203,7 +206,11 @@ export class TlsEngine {
   /** Takes the bytes to send to the peer. The array is the caller's. */
   takeOutput(): Uint8Array {
     if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.payKeyUpdate());
-    return join(this.#records.takeOutput());
+    let output: Uint8Array[] = [];
+    this.#guard(() => {
+      output = this.#outgoing.take();
+    });
+    return output.length === 1 ? (output[0] as Uint8Array) : join(output);
   }
 
   /** Sends close_notify after everything written so far (RFC 8446 6.1). Reading goes on. */
@@ -230,20 +237,21 @@ export class TlsEngine {
     if (this.#result === undefined || this.#outbound.closed) throw this.#own("ERR_TLS_CLOSED");
     const ask = request === "update_requested" && !this.#keyUpdateAwaited;
     if (ask) this.#keyUpdateAwaited = true;
-    this.#guard(() => this.#records.updateWriteKey(ask ? request : "update_not_requested"));
+    this.#guard(() => this.#outgoing.updateKey(ask ? request : "update_not_requested"));
     this.#settle();
   }
 
   #effects(): HandshakeEffects {
-    const records = this.#records;
+    const incoming = this.#incoming;
+    const outgoing = this.#outgoing;
     const observer = this.#limits.observer;
     return {
-      send: (epoch, message) => records.sendHandshake(epoch, message),
+      send: (epoch, message) => outgoing.sendHandshake(epoch, message),
       install: (direction, epoch, suite, secret) => {
-        if (direction === "read") records.installRead(epoch, suite, secret);
-        else records.installWrite(epoch, suite, secret);
+        if (direction === "read") incoming.install(epoch, suite, secret);
+        else outgoing.install(epoch, suite, secret);
       },
-      compatibilityMode: () => records.wantCompatibility(),
+      compatibilityMode: () => outgoing.wantCompatibility(),
       allowApplicationData: () => {
         this.#outbound.allowed = true;
       },
@@ -268,7 +276,7 @@ export class TlsEngine {
     let step: IteratorResult<Suspension, HandshakeResult>;
     try {
       step = resume();
-      this.#records.flush();
+      this.#outgoing.flush();
     } catch (error) {
       this.#running = false;
       this.#fail(error);
@@ -331,13 +339,13 @@ export class TlsEngine {
   #advance(): boolean {
     if (this.#error !== undefined || this.#readClosed || !this.#started) return false;
     if (this.#suspension?.need === "promise") return false;
-    const message = this.#records.messages.next();
+    const message = this.#incoming.messages.next();
     if (message !== undefined) {
       this.#deliver(message);
       return true;
     }
     if (this.#inbound.full) return false;
-    const record = this.#records.next();
+    const record = this.#incoming.next();
     if (record !== undefined) {
       const outcome = this.#inbound.accept(record, this.#result !== undefined);
       if (outcome !== "nothing") this.#noteAccepted();
@@ -347,7 +355,7 @@ export class TlsEngine {
       }
       return true;
     }
-    if (this.#endOfInput)
+    if (this.#endOfInput && !this.#incoming.busy)
       throw fault("ERR_SSL_UNEXPECTED_EOF_WHILE_READING", this.#result ? undefined : "during the handshake");
     return false;
   }
@@ -358,7 +366,7 @@ export class TlsEngine {
     this.#limits.observer?.({
       kind: "message",
       direction: "received",
-      epoch: this.#records.readEpoch,
+      epoch: this.#incoming.epoch,
       type: message.type,
       bytes: message.bytes,
     });
@@ -394,7 +402,7 @@ export class TlsEngine {
     // An answer is not counted: this side decides how many there are.
     if (this.#keyUpdateAwaited) this.#keyUpdateAwaited = false;
     else this.#inbound.countKeyUpdate();
-    this.#records.updateReadKey();
+    this.#incoming.updateKey();
     const requested = request_update === KeyUpdateRequest.codes.update_requested;
     if (requested) this.#outbound.oweKeyUpdate();
     this.#events.push({ type: "key_update", requested });
@@ -420,7 +428,8 @@ export class TlsEngine {
     this.#suspension = undefined;
     if (!this.#running) this.#flow.return(undefined as never);
     this.#outbound.fail(error, this.#result !== undefined);
-    this.#records.wipe();
+    this.#incoming.wipe();
+    this.#outgoing.wipe();
     this.#events.push({ type: "failed", error });
   }
 

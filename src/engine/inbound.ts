@@ -3,7 +3,7 @@ import { Alert } from "../codec/messages.ts";
 import { AlertDescription, ContentType } from "../codec/registry.ts";
 import { decode } from "../codec/schema.ts";
 import { alertReceived, type CauseCode, fault, type Side, type TlsError } from "../errors.ts";
-import type { InboundRecord, RecordConnection } from "./records.ts";
+import type { InboundRecord, IncomingRecords } from "./incoming.ts";
 
 /** Records without content, warnings and KeyUpdates that a peer may send in a row. */
 const MAX_IN_A_ROW = 32;
@@ -16,7 +16,7 @@ export type InboundOutcome = "nothing" | "data" | "closed";
 
 export class Inbound {
   readonly #side: Side;
-  readonly #records: RecordConnection;
+  readonly #records: IncomingRecords;
   readonly #highWaterMark: number;
   #plaintext: Uint8Array[] = [];
   #plaintextCost = 0;
@@ -26,7 +26,7 @@ export class Inbound {
   /** The peer's first handshake message has come. */
   peerHello = false;
 
-  constructor(side: Side, records: RecordConnection, highWaterMark: number) {
+  constructor(side: Side, records: IncomingRecords, highWaterMark: number) {
     this.#side = side;
     this.#records = records;
     this.#highWaterMark = highWaterMark;
@@ -76,8 +76,7 @@ export class Inbound {
   }
 
   #handshake(record: InboundRecord): void {
-    if (this.#records.readEpoch !== "initial" && !record.isProtected)
-      throw unexpected("an unprotected handshake record");
+    if (this.#records.epoch !== "initial" && !record.isProtected) throw unexpected("an unprotected handshake record");
     // RFC 8446 5.1: no zero-length handshake fragments.
     if (record.content.length === 0) throw unexpected("an empty handshake record");
     this.#records.messages.push(record.content);
@@ -109,8 +108,7 @@ export class Inbound {
   /** RFC 8446 6. The level is ignored. */
   #alert(record: InboundRecord, established: boolean): InboundOutcome {
     // A client that failed before it had keys can only say so in the clear.
-    const mayBePlain =
-      this.#records.readEpoch === "initial" || (this.#side === "server" && this.#records.beforeProtected);
+    const mayBePlain = this.#records.epoch === "initial" || (this.#side === "server" && this.#records.beforeProtected);
     if (!record.isProtected && !mayBePlain) throw unexpected("an unprotected alert");
     const { description } = decode(Alert, record.content, "the alert");
     const name = AlertDescription.name(description);

@@ -70,7 +70,7 @@ export interface CommonOptions {
   readonly padding?: ((type: number, length: number) => number) | undefined;
   /** Records under one key before a KeyUpdate. Default and maximum: the suite's limit (RFC 9846 5.5). */
   readonly recordsPerKey?: number | undefined;
-  /** Bytes each queue may hold. Default 65536, at least 32768. */
+  /** Bytes each queue may hold. Default 131072, at least 32768. */
   readonly highWaterMark?: number | undefined;
   readonly observer?: Observer | undefined;
 }
@@ -233,7 +233,7 @@ export function resolveLimits(options: CommonOptions): EngineLimits {
     maxFragment: within(options.maxFragment, 1, MAX_PLAINTEXT, MAX_PLAINTEXT, "maxFragment"),
     padding: options.padding,
     recordsPerKey: within(options.recordsPerKey, 2, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, "recordsPerKey"),
-    highWaterMark: within(options.highWaterMark, 0x8000, 0x40000000, 0x10000, "highWaterMark"),
+    highWaterMark: within(options.highWaterMark, 0x8000, 0x40000000, 0x20000, "highWaterMark"),
     observer: options.observer,
   };
 }

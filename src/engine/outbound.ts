@@ -1,13 +1,13 @@
 /** What this side sends after its handshake: application data, owed KeyUpdates, close_notify, the last alert. */
 import { AlertDescription, AlertLevel } from "../codec/registry.ts";
 import { TlsError } from "../errors.ts";
-import type { RecordConnection } from "./records.ts";
+import type { OutgoingRecords } from "./outgoing.ts";
 
 const { warning, fatal } = AlertLevel.codes;
 const { user_canceled, close_notify } = AlertDescription.codes;
 
 export class Outbound {
-  readonly #records: RecordConnection;
+  readonly #records: OutgoingRecords;
   readonly #highWaterMark: number;
   /** Data taken before it may be sent. */
   #unsent: Uint8Array[] = [];
@@ -18,7 +18,7 @@ export class Outbound {
   /** Application data may be sent. */
   allowed = false;
 
-  constructor(records: RecordConnection, highWaterMark: number) {
+  constructor(records: OutgoingRecords, highWaterMark: number) {
     this.#records = records;
     this.#highWaterMark = highWaterMark;
   }
@@ -35,7 +35,7 @@ export class Outbound {
 
   /** Bytes that {@link Outbound.write} would take. */
   get room(): number {
-    return this.closing ? 0 : Math.max(0, this.#highWaterMark - this.#records.outputLength - this.#unsentLength);
+    return this.closing ? 0 : Math.max(0, this.#highWaterMark - this.#records.length - this.#unsentLength);
   }
 
   /**
@@ -80,7 +80,7 @@ export class Outbound {
   payKeyUpdate(): void {
     if (!this.#keyUpdateOwed || this.#closed) return;
     this.#keyUpdateOwed = false;
-    this.#records.updateWriteKey("update_not_requested");
+    this.#records.updateKey("update_not_requested");
   }
 
   /**

@@ -27,7 +27,9 @@ export interface WireRecord {
 
 /** A byte queue in one growing buffer: linear however small the pieces that come in. */
 class ByteQueue {
-  #buffer = new Uint8Array(1024);
+  #own = new Uint8Array(1024);
+  /** What `view` looks at: `#own`, or bytes on loan. */
+  #source: Uint8Array = this.#own;
   #start = 0;
   #end = 0;
 
@@ -37,14 +39,35 @@ class ByteQueue {
 
   /** What is queued, as a view that the next `push` may overwrite. */
   get view(): Uint8Array {
-    return this.#buffer.subarray(this.#start, this.#end);
+    return this.#source.subarray(this.#start, this.#end);
   }
 
   push(bytes: Uint8Array): void {
+    this.keep();
     if (this.#start === this.#end) this.#start = this.#end = 0;
-    if (this.#end + bytes.length > this.#buffer.length) this.#makeRoom(bytes.length);
-    this.#buffer.set(bytes, this.#end);
+    if (this.#end + bytes.length > this.#own.length) this.#makeRoom(bytes.length);
+    this.#own.set(bytes, this.#end);
     this.#end += bytes.length;
+  }
+
+  /** Queues `bytes` without copying them where nothing else is queued; good until `keep`. */
+  lend(bytes: Uint8Array): void {
+    if (this.length > 0) {
+      this.push(bytes);
+      return;
+    }
+    this.#source = bytes;
+    this.#start = 0;
+    this.#end = bytes.length;
+  }
+
+  /** Copies what is left of bytes on loan. */
+  keep(): void {
+    if (this.#source === this.#own) return;
+    const rest = this.view;
+    this.#source = this.#own;
+    this.#start = this.#end = 0;
+    if (rest.length > 0) this.push(rest);
   }
 
   drop(count: number): void {
@@ -54,10 +77,9 @@ class ByteQueue {
   #makeRoom(count: number): void {
     const queued = this.view;
     const needed = queued.length + count;
-    const target =
-      2 * needed > this.#buffer.length ? new Uint8Array(Math.max(needed, 2 * this.#buffer.length)) : this.#buffer;
+    const target = 2 * needed > this.#own.length ? new Uint8Array(Math.max(needed, 2 * this.#own.length)) : this.#own;
     target.set(queued);
-    this.#buffer = target;
+    this.#own = this.#source = target;
     this.#start = 0;
     this.#end = queued.length;
   }
@@ -73,13 +95,18 @@ export class RecordReader {
     return this.#queue.length;
   }
 
-  /** @param bytes - Copied. */
+  /** @param bytes - Looked at in place until {@link RecordReader.keep}. */
   push(bytes: Uint8Array): void {
-    this.#queue.push(bytes);
+    this.#queue.lend(bytes);
+  }
+
+  /** Copies what no record has used yet of the bytes pushed last, whose owner may change them afterwards. */
+  keep(): void {
+    this.#queue.keep();
   }
 
   /**
-   * The next whole record, if it is there, as views that hold until the next `push`. The legacy version is ignored (RFC 8446 5.1).
+   * The next whole record, if it is there, as views that hold until the next `push` or `keep`. The legacy version is ignored (RFC 8446 5.1).
    *
    * @param protectedOnly - True once the peer's records are protected: then a longer fragment is allowed.
    * @throws TlsError for a content type that TLS 1.3 does not have, or a record that is too long.

@@ -120,7 +120,7 @@ export class Drive {
         await this.#writer.write(chunk);
         this.lastActivity = performance.now();
       }
-      if (this.#engine.finished) {
+      if (this.#engine.finished && this.#engine.outputLength === 0) {
         this.#outputOver = true;
         await this.#writer.close();
         this.#outputDone.resolve();

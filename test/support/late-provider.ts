@@ -2,7 +2,7 @@
  * A provider whose asymmetric operations answer late and out of order, the order being a function of the seed: what a
  * browser's crypto or a KMS does, without clocks.
  */
-import type { CryptoProvider, Group, KeyShare, Signer } from "../../src/crypto/provider.ts";
+import type { Aead, CipherSuite, CryptoProvider, Group, KeyShare, Signer } from "../../src/crypto/provider.ts";
 import type { Awaitable } from "../../src/flow.ts";
 
 export interface LateOptions {
@@ -12,6 +12,9 @@ export interface LateOptions {
 
 /** The most turns of the event loop that an answer is late. */
 const MOST_TURNS = 4;
+
+/** Bytes from which records are protected late too. */
+export const BULK_THRESHOLD = 512;
 
 export function lateProvider(provider: CryptoProvider, { seed }: LateOptions): CryptoProvider {
   const late = lateness(seed);
@@ -28,9 +31,26 @@ export function lateProvider(provider: CryptoProvider, { seed }: LateOptions): C
     schemes: signer.schemes,
     sign: (scheme, message) => late(() => signer.sign(scheme, message)),
   });
+  const lateAead = (aead: Aead): Aead => ({
+    ...aead,
+    bulk: {
+      threshold: BULK_THRESHOLD,
+      seal(nonce, additionalData, plaintext) {
+        // The arguments are the caller's again when this returns.
+        const sealed = aead.seal(nonce, additionalData, plaintext.slice());
+        return late(() => sealed);
+      },
+      open(nonce, additionalData, ciphertext) {
+        const opened = aead.open(nonce, additionalData, ciphertext);
+        return late(() => opened);
+      },
+    },
+  });
+  const lateSuite = (suite: CipherSuite): CipherSuite => ({ ...suite, aead: (key) => lateAead(suite.aead(key)) });
   return {
     ...provider,
     name: `late ${provider.name}`,
+    suites: provider.suites.map(lateSuite),
     groups: provider.groups.map(lateGroup),
     verify: (key, algorithm, message, signature) => late(() => provider.verify(key, algorithm, message, signature)),
     signer: (pkcs8) => lateSigner(provider.signer(pkcs8)),

@@ -1,4 +1,5 @@
 /** Two engines in lock-step over memory: what one gives, the other gets, cut as the test wishes. */
+import { concat } from "../../src/bytes/bytes.ts";
 import type { EngineEvent, TlsEngine } from "../../src/engine/index.ts";
 
 /** One end with everything it has said and read. */
@@ -6,6 +7,8 @@ export interface End {
   readonly engine: TlsEngine;
   readonly events: EngineEvent[];
   readonly received: Uint8Array[];
+  /** What the engine had no room for yet. */
+  backlog: Uint8Array;
 }
 
 /** How bytes travel: cut into pieces, changed, or dropped (`[]`). */
@@ -16,7 +19,7 @@ export const byteByByte: Wire = (bytes) => Array.from(bytes, (_, index) => bytes
 
 /** Wraps an engine; its events and plaintext are collected. */
 export function end(engine: TlsEngine): End {
-  const self: End = { engine, events: [], received: [] };
+  const self: End = { engine, events: [], received: [], backlog: new Uint8Array(0) };
   engine.listen((event) => self.events.push(event));
   engine.start();
   return self;
@@ -25,6 +28,7 @@ export function end(engine: TlsEngine): End {
 /** Moves bytes both ways until neither end has any more to give. True when anything moved. */
 export function exchange(client: End, server: End, toServer: Wire = whole, toClient: Wire = whole): boolean {
   let moved = false;
+  for (const to of [client, server]) deliver(to, new Uint8Array(0));
   for (;;) {
     const up = client.engine.takeOutput();
     const down = server.engine.takeOutput();
@@ -47,18 +51,26 @@ export async function exchangeLate(
   toClient: Wire = whole,
   busy: () => boolean = () => false,
 ): Promise<void> {
+  const seen = () => client.received.length + server.received.length;
   for (let idle = 0; idle < 20; ) {
-    idle = exchange(client, server, toServer, toClient) || busy() ? 0 : idle + 1;
+    const before = seen();
+    idle = exchange(client, server, toServer, toClient) || busy() || seen() > before ? 0 : idle + 1;
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
 /** Gives an end bytes and takes what plaintext comes of it. */
 export function deliver(to: End, bytes: Uint8Array): void {
-  for (let rest = bytes; rest.length > 0; ) {
-    rest = rest.subarray(to.engine.receive(rest));
+  let rest = to.backlog.length === 0 ? bytes : concat(to.backlog, bytes);
+  drain(to);
+  while (rest.length > 0) {
+    const taken = to.engine.receive(rest);
     drain(to);
+    // Full of records that are still in decryption: later.
+    if (taken === 0) break;
+    rest = rest.subarray(taken);
   }
+  to.backlog = rest.slice();
 }
 
 function drain(to: End): void {

@@ -1,0 +1,187 @@
+/** Records as they come in: opened under the keys in force, in order, large ones several at a time where that is faster. */
+import { wipe } from "../bytes/bytes.ts";
+import { ContentType } from "../codec/registry.ts";
+import type { CipherSuite } from "../crypto/provider.ts";
+import { fault } from "../errors.ts";
+import type { Epoch } from "../handshake/io.ts";
+import { HandshakeReader, RecordReader, type WireRecord } from "../record/framing.ts";
+import { type OpenedRecord, RecordOpener } from "../record/protection.ts";
+import { nextTrafficSecret } from "../schedule/secrets.ts";
+import type { Observer } from "./observer.ts";
+import { OrderedResults } from "./ordered.ts";
+
+const { application_data } = ContentType.codes;
+
+/** Records that may be in decryption at once. */
+const MAX_IN_FLIGHT = 8;
+
+/** What the incoming half is run with. */
+export interface IncomingOptions {
+  /** Longest handshake message body accepted, in bytes. */
+  readonly maxHandshakeMessage: number;
+  readonly observer: Observer | undefined;
+}
+
+/** A record after decryption; `content` may be a view that holds until more bytes are pushed. */
+export interface InboundRecord extends OpenedRecord {
+  /** False for records that came in the clear. */
+  readonly isProtected: boolean;
+}
+
+interface Opened extends OpenedRecord {
+  readonly wire: WireRecord;
+  /** `undefined` for what came in the clear. */
+  readonly sequence: number | undefined;
+}
+
+export class IncomingRecords {
+  readonly reader = new RecordReader();
+  readonly messages: HandshakeReader;
+  readonly #observer: Observer | undefined;
+  #epoch: Epoch = "initial";
+  #generation = 0;
+  #opener: RecordOpener | undefined;
+  #secret: Uint8Array | undefined;
+  readonly #results: OrderedResults<Opened>;
+  /** The wire bytes of what is in `#results`: a key change among them makes them be opened again. */
+  #inFlight: WireRecord[] = [];
+  /** The last record opened ahead holds no application data: what it does to keys comes first. */
+  #held = false;
+
+  /** @param onReady - Called when {@link IncomingRecords.next} has a record it did not have before. */
+  constructor(options: IncomingOptions, onReady: () => void) {
+    this.#observer = options.observer;
+    this.messages = new HandshakeReader(options.maxHandshakeMessage);
+    this.#results = new OrderedResults(onReady);
+  }
+
+  get epoch(): Epoch {
+    return this.#epoch;
+  }
+
+  /** True while records are in decryption. */
+  get busy(): boolean {
+    return this.#results.length > 0;
+  }
+
+  /** True while a peer may still send alerts in the clear: nothing protected has come from it yet. */
+  get beforeProtected(): boolean {
+    return this.#opener === undefined || (this.#epoch === "handshake" && this.#opener.records === 0);
+  }
+
+  /** The next record, decrypted, if it is there whole. */
+  next(): InboundRecord | undefined {
+    for (;;) {
+      if (this.#results.length >= MAX_IN_FLIGHT || this.#held) break;
+      const record = this.reader.next(this.#opener !== undefined);
+      if (record === undefined) break;
+      if (this.#results.length === 0 && !this.#isBulk(record)) return this.#observed(this.#open(record));
+      this.#openAhead({ ...record, ...copied(record.bytes) });
+    }
+    const opened = this.#results.shift();
+    if (opened === undefined) return undefined;
+    this.#inFlight.shift();
+    if (this.#results.length === 0) this.#held = false;
+    return this.#observed(opened);
+  }
+
+  install(epoch: Epoch, suite: CipherSuite, secret: Uint8Array): void {
+    this.#assertBoundary();
+    wipe(this.#secret);
+    this.#opener?.wipe();
+    this.#secret = secret;
+    this.#opener = new RecordOpener(suite, secret);
+    this.#epoch = epoch;
+  }
+
+  /** The peer sent KeyUpdate: its next records are under the next key (RFC 8446 4.6.3). */
+  updateKey(): void {
+    const secret = this.#secret;
+    const suite = this.#opener?.suite;
+    if (secret === undefined || suite === undefined)
+      throw fault("ERR_TLS_INTERNAL", "a key update before there are keys");
+    this.#assertBoundary();
+    this.#secret = nextTrafficSecret(suite.hash, secret);
+    wipe(secret);
+    this.#opener?.wipe();
+    this.#opener = new RecordOpener(suite, this.#secret);
+    this.#generation++;
+    this.#openAgain();
+  }
+
+  wipe(): void {
+    wipe(this.#secret);
+    this.#opener?.wipe();
+    this.#results.clear();
+    this.#inFlight = [];
+  }
+
+  #isBulk(record: WireRecord): boolean {
+    if (this.#epoch !== "application" || record.type !== application_data) return false;
+    return record.fragment.length >= (this.#opener?.bulkThreshold ?? Number.POSITIVE_INFINITY);
+  }
+
+  #open(wire: WireRecord): Opened {
+    if (this.#opener === undefined || wire.type !== application_data) {
+      return { wire, sequence: undefined, type: wire.type, content: wire.fragment, padding: 0 };
+    }
+    const sequence = this.#opener.records;
+    return { wire, sequence, ...this.#opener.open(wire) };
+  }
+
+  /** Opens a record while others before it are not done. Its bytes are its own. */
+  #openAhead(wire: WireRecord): void {
+    this.#inFlight.push(wire);
+    if (this.#opener !== undefined && this.#isBulk(wire)) {
+      const sequence = this.#opener.records;
+      this.#results.pushPromise(this.#opener.openLater(wire).then((opened) => ({ wire, sequence, ...opened })));
+      return;
+    }
+    try {
+      const opened = this.#open(wire);
+      this.#results.push(opened);
+      this.#held = opened.type !== application_data;
+    } catch (error) {
+      this.#results.pushError(error);
+      this.#held = true;
+    }
+  }
+
+  /** A large record held a KeyUpdate after all, and those behind it were opened under the old key. */
+  #openAgain(): void {
+    const records = this.#inFlight;
+    this.#inFlight = [];
+    this.#results.clear();
+    this.#held = false;
+    for (const wire of records) this.#openAhead(wire);
+  }
+
+  /** RFC 8446 5.1: a key change only where nothing, partial or whole, of the old epoch is left. */
+  #assertBoundary(): void {
+    const { buffered } = this.messages;
+    if (buffered > 0) {
+      throw fault("ERR_SSL_UNEXPECTED_MESSAGE", `${buffered} handshake bytes before a key change (RFC 8446 5.1)`);
+    }
+  }
+
+  #observed({ wire, sequence, type, content, padding }: Opened): InboundRecord {
+    this.#observer?.({
+      kind: "record",
+      direction: "received",
+      epoch: sequence === undefined ? "initial" : this.#epoch,
+      outerType: wire.type,
+      type,
+      wire: wire.bytes,
+      content,
+      padding,
+      sequence,
+      generation: this.#generation,
+    });
+    return { type, content, padding, isProtected: sequence !== undefined };
+  }
+}
+
+function copied(bytes: Uint8Array): Pick<WireRecord, "bytes" | "fragment"> {
+  const own = bytes.slice();
+  return { bytes: own, fragment: own.subarray(5) };
+}

@@ -1,0 +1,237 @@
+/** Records as they go out: epochs, coalescing, change_cipher_spec, KeyUpdate, padding, and a queue that keeps their order. */
+import { join, wipe } from "../bytes/bytes.ts";
+import { encodeMessage, KeyUpdate, messageName } from "../codec/messages.ts";
+import { ContentType, KeyUpdateRequest } from "../codec/registry.ts";
+import type { CipherSuite } from "../crypto/provider.ts";
+import { fault, type Side } from "../errors.ts";
+import type { HandshakeName } from "../flow.ts";
+import type { Epoch } from "../handshake/io.ts";
+import { MAX_PLAINTEXT } from "../record/framing.ts";
+import { RecordSealer, sealedLength, usageLimit } from "../record/protection.ts";
+import { nextTrafficSecret } from "../schedule/secrets.ts";
+import type { Observer } from "./observer.ts";
+import { OrderedResults } from "./ordered.ts";
+
+const CHANGE_CIPHER_SPEC = Uint8Array.of(ContentType.codes.change_cipher_spec, 3, 3, 0, 1, 1);
+const { handshake, application_data, alert, change_cipher_spec } = ContentType.codes;
+
+/** What the outgoing half is run with. */
+export interface OutgoingOptions {
+  readonly side: Side;
+  /** Most plaintext put into one record, in bytes. */
+  readonly maxFragment: number;
+  /** Zero bytes to add to a record, by its content type and content length. */
+  readonly padding: ((type: number, length: number) => number) | undefined;
+  /** Records under one key before this side updates it; the suite's own limit where that is lower. */
+  readonly recordsPerKey: number;
+  readonly observer: Observer | undefined;
+}
+
+/** A record on its way out, with what the observer is told when it leaves. */
+interface Sealed {
+  readonly wire: Uint8Array;
+  readonly epoch: Epoch;
+  readonly type: number;
+  readonly content: Uint8Array;
+  readonly padding: number;
+  readonly sequence: number | undefined;
+  readonly generation: number;
+}
+
+export class OutgoingRecords {
+  readonly #options: OutgoingOptions;
+  #epoch: Epoch = "initial";
+  #generation = 0;
+  #sealer: RecordSealer | undefined;
+  #secret: Uint8Array | undefined;
+  #flight: Uint8Array[] = [];
+  #output: Uint8Array[] = [];
+  /** Bytes in `#output` and in `#sealing`. */
+  #outputLength = 0;
+  /** From the first record on whose protection is still a promise. */
+  readonly #sealing: OrderedResults<Sealed>;
+  #helloSent = false;
+  #paddingFailed = false;
+  #compatibility: "off" | "wanted" | "sent" = "off";
+
+  /** @param onReady - Called when {@link OutgoingRecords.take} has bytes that it did not have before. */
+  constructor(options: OutgoingOptions, onReady: () => void) {
+    this.#options = options;
+    this.#sealing = new OrderedResults(onReady);
+  }
+
+  /** Bytes waiting to be taken, those in encryption included. */
+  get length(): number {
+    return this.#outputLength;
+  }
+
+  /**
+   * The records that are ready, in order.
+   *
+   * @throws whatever made the asynchronous protection of a record fail.
+   */
+  take(): Uint8Array[] {
+    for (let sealed = this.#sealing.shift(); sealed !== undefined; sealed = this.#sealing.shift()) this.#ready(sealed);
+    const output = this.#output;
+    this.#output = [];
+    for (const wire of output) this.#outputLength -= wire.length;
+    return output;
+  }
+
+  /** Queues a handshake message; those of one flight share records. */
+  sendHandshake(epoch: Epoch, message: Uint8Array): void {
+    if (epoch !== this.#epoch) throw fault("ERR_TLS_INTERNAL", `a message for epoch ${epoch} in ${this.#epoch}`);
+    this.#flight.push(message);
+    this.#options.observer?.({
+      kind: "message",
+      direction: "sent",
+      epoch,
+      type: messageName(message[0] as number, message.subarray(4)) as HandshakeName,
+      bytes: message,
+    });
+  }
+
+  /** Puts the queued handshake messages into as few records as they fit. */
+  flush(fragmentLength = this.#options.maxFragment): void {
+    if (this.#flight.length === 0) return;
+    const flight = this.#flight;
+    this.#flight = [];
+    this.#send(handshake, join(flight), fragmentLength);
+    if (this.#options.side === "server") this.#changeCipherSpec();
+  }
+
+  /** Application data, in fragments. A key near its limit is updated first (RFC 9846 5.5). */
+  sendApplicationData(data: Uint8Array): void {
+    this.#send(application_data, data);
+  }
+
+  /** Drops what was not sent yet and sends one alert, RFC 8446 6. */
+  sendAlert(level: number, description: number): void {
+    this.#flight = [];
+    // Never in fragments (RFC 8446 5.1).
+    this.#send(alert, Uint8Array.of(level, description), MAX_PLAINTEXT);
+  }
+
+  /** Sends KeyUpdate under the old key and moves to the next (RFC 8446 4.6.3). */
+  updateKey(request: keyof typeof KeyUpdateRequest.codes): void {
+    const secret = this.#secret;
+    const suite = this.#sealer?.suite;
+    if (secret === undefined || suite === undefined)
+      throw fault("ERR_TLS_INTERNAL", "a key update before there are keys");
+    const request_update = KeyUpdateRequest.codes[request] as number;
+    this.sendHandshake("application", encodeMessage("key_update", KeyUpdate, { request_update }));
+    // In one record: `#send` keeps room for one under the old key.
+    this.flush(MAX_PLAINTEXT);
+    this.#secret = nextTrafficSecret(suite.hash, secret);
+    wipe(secret);
+    this.#sealer?.wipe();
+    this.#sealer = new RecordSealer(suite, this.#secret);
+    this.#generation++;
+  }
+
+  install(epoch: Epoch, suite: CipherSuite, secret: Uint8Array): void {
+    this.flush();
+    wipe(this.#secret);
+    this.#sealer?.wipe();
+    this.#secret = secret;
+    this.#sealer = new RecordSealer(suite, secret);
+    this.#epoch = epoch;
+  }
+
+  wantCompatibility(): void {
+    if (this.#compatibility === "off") this.#compatibility = "wanted";
+  }
+
+  wipe(): void {
+    wipe(this.#secret);
+    this.#sealer?.wipe();
+  }
+
+  #send(type: number, content: Uint8Array, fragmentLength = this.#options.maxFragment): void {
+    const { recordsPerKey } = this.#options;
+    // RFC 8446 D.4: the client's dummy stands before its second flight, and so not before an alert in the clear.
+    const isFlight = this.#sealer !== undefined || type === handshake;
+    if (this.#options.side === "client" && this.#helloSent && isFlight) this.#changeCipherSpec();
+    for (let offset = 0; offset < content.length || offset === 0; offset += fragmentLength) {
+      const fragment = content.subarray(offset, offset + fragmentLength);
+      const limit = this.#sealer && Math.min(usageLimit(this.#sealer.suite), recordsPerKey);
+      if (type === application_data && limit !== undefined && (this.#sealer?.records ?? 0) >= limit - 1) {
+        this.updateKey("update_not_requested");
+      }
+      const wanted = this.#sealer === undefined ? 0 : this.#padding(type, fragment.length);
+      // RFC 8446 5.4: the padded plaintext obeys the record limit.
+      this.#emit(type, fragment, Math.max(0, Math.min(wanted, MAX_PLAINTEXT - fragment.length)));
+    }
+    this.#helloSent = true;
+  }
+
+  /** What the application wants added to a record; once its callback has failed, nothing, so that the alert still goes. */
+  #padding(type: number, length: number): number {
+    const { padding } = this.#options;
+    if (padding === undefined || this.#paddingFailed) return 0;
+    let wanted: number;
+    try {
+      wanted = padding(type, length);
+    } catch (cause) {
+      this.#paddingFailed = true;
+      throw fault("ERR_TLS_CALLBACK_FAILED", "padding", { cause });
+    }
+    if (Number.isFinite(wanted)) return Math.floor(wanted);
+    this.#paddingFailed = true;
+    throw fault("ERR_TLS_CALLBACK_FAILED", `padding gave ${wanted}`);
+  }
+
+  #emit(type: number, content: Uint8Array, padding: number): void {
+    const facts = {
+      epoch: this.#epoch,
+      type,
+      content: this.#options.observer ? content.slice() : content,
+      padding,
+      sequence: this.#sealer?.records,
+      generation: this.#generation,
+    };
+    const sealer = this.#sealer;
+    if (sealer !== undefined && type === application_data && content.length >= sealer.bulkThreshold) {
+      this.#outputLength += sealedLength(content.length, padding);
+      this.#sealing.pushPromise(sealer.sealLater(type, content, padding).then((wire) => ({ ...facts, wire })));
+      return;
+    }
+    this.#queue({ ...facts, wire: sealer?.seal(type, content, padding) ?? this.#plaintext(type, content) });
+  }
+
+  #plaintext(type: number, content: Uint8Array): Uint8Array {
+    const wire = new Uint8Array(5 + content.length);
+    // RFC 8446 5.1: 0x0301 in the record of the initial ClientHello, for old middleboxes.
+    const minor = this.#options.side === "client" && !this.#helloSent ? 1 : 3;
+    wire.set([type, 3, minor, content.length >> 8, content.length & 0xff]);
+    wire.set(content, 5);
+    return wire;
+  }
+
+  #queue(sealed: Sealed): void {
+    this.#outputLength += sealed.wire.length;
+    if (this.#sealing.length === 0) this.#ready(sealed);
+    else this.#sealing.push(sealed);
+  }
+
+  #ready({ wire, ...facts }: Sealed): void {
+    this.#output.push(wire);
+    this.#options.observer?.({ kind: "record", direction: "sent", outerType: wire[0] as number, wire, ...facts });
+  }
+
+  #changeCipherSpec(): void {
+    if (this.#compatibility !== "wanted") return;
+    this.#compatibility = "sent";
+    const wire = CHANGE_CIPHER_SPEC.slice();
+    const content = wire.subarray(5);
+    this.#queue({
+      wire,
+      epoch: "initial",
+      type: change_cipher_spec,
+      content,
+      padding: 0,
+      sequence: undefined,
+      generation: 0,
+    });
+  }
+}

@@ -1,0 +1,127 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { concat } from "../../src/bytes/bytes.ts";
+import { nobleProvider } from "../../src/crypto/noble.ts";
+import { clientContext, type Observation, serverContext } from "../../src/engine/index.ts";
+import { createTestIdentities, identityOptions, type TestIdentities } from "../support/identities.ts";
+import { BULK_THRESHOLD, lateProvider } from "../support/late-provider.ts";
+import { type End, end, exchangeLate, failure } from "../support/pair.ts";
+
+let identities: TestIdentities;
+beforeAll(async () => {
+  identities = await createTestIdentities();
+});
+
+/** Two connected engines whose records of 512 bytes and more are protected late and out of order. */
+async function connected(
+  seed: number,
+  options: { padding?: (type: number) => number; observer?: (observation: Observation) => void } = {},
+): Promise<[End, End]> {
+  const common = { provider: lateProvider(nobleProvider, { seed }), clock: Date.now, groups: ["x25519"] } as const;
+  const a = end(clientContext({ ...common, ...options, trust: identities.ca, serverName: "localhost" }).engine());
+  const b = end(serverContext({ ...common, identities: [identityOptions(identities.server())] }).engine());
+  await exchangeLate(a, b);
+  expect([failure(a), failure(b)]).toEqual([undefined, undefined]);
+  return [a, b];
+}
+
+/** Chunk sizes around the threshold, and the bytes in them. */
+function chunks(seed: number): Uint8Array[] {
+  return Array.from({ length: 40 }, (_, index) => {
+    const length = (index * 7919 * (seed + 1)) % (3 * BULK_THRESHOLD) || 1;
+    return new Uint8Array(length).fill(index);
+  });
+}
+
+describe("records that are protected asynchronously", () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])("arrive in order among those that are not, seed %i", async (seed) => {
+    const [a, b] = await connected(seed);
+    for (const chunk of chunks(seed)) a.engine.write(chunk);
+    await exchangeLate(a, b);
+    expect(concat(...b.received)).toEqual(concat(...chunks(seed)));
+    expect([failure(a), failure(b)]).toEqual([undefined, undefined]);
+  });
+
+  it.each([1, 2, 3, 4])("keep their keys across KeyUpdates, small and padded to bulk size, seed %i", async (seed) => {
+    for (const padding of [() => 0, (type: number) => (type === 22 ? 2 * BULK_THRESHOLD : 0)]) {
+      const [a, b] = await connected(seed, { padding });
+      for (const [index, chunk] of chunks(seed).entries()) {
+        a.engine.write(chunk);
+        if (index % 5 === 0) a.engine.updateKeys();
+      }
+      await exchangeLate(a, b);
+      expect([failure(a), failure(b)]).toEqual([undefined, undefined]);
+      expect(concat(...b.received)).toEqual(concat(...chunks(seed)));
+      expect(b.events.filter(({ type }) => type === "key_update")).toHaveLength(8);
+      expect([failure(a), failure(b)]).toEqual([undefined, undefined]);
+    }
+  });
+
+  it("are all there before close_notify ends them", async () => {
+    const [a, b] = await connected(9);
+    for (const chunk of chunks(9)) a.engine.write(chunk);
+    a.engine.close();
+    expect(a.engine.outputLength).toBeGreaterThan(0);
+    await exchangeLate(a, b);
+    expect(concat(...b.received)).toEqual(concat(...chunks(9)));
+    expect([b.engine.ended, failure(b)]).toEqual([true, undefined]);
+  });
+
+  it("are all there before the end of the byte stream is a truncation", async () => {
+    const [a, b] = await connected(10);
+    a.engine.write(new Uint8Array(5 * BULK_THRESHOLD));
+    await exchangeLate(a, b, (bytes) => {
+      queueMicrotask(() => b.engine.receiveEnd());
+      return [bytes];
+    });
+    expect(concat(...b.received)).toHaveLength(5 * BULK_THRESHOLD);
+    expect(failure(b)).toMatchObject({ code: "ERR_SSL_UNEXPECTED_EOF_WHILE_READING", alert: undefined });
+  });
+
+  it("are delivered up to the one that was tampered with", async () => {
+    const [a, b] = await connected(11);
+    const data = Array.from({ length: 6 }, (_, index) => new Uint8Array(BULK_THRESHOLD).fill(index));
+    for (const chunk of data) a.engine.write(chunk);
+    const record = 5 + BULK_THRESHOLD + 1 + 16;
+    await exchangeLate(a, b, (bytes) => {
+      const tampered = bytes.slice();
+      const at = 3 * record + 100;
+      if (tampered.length > at) tampered[at] = (tampered[at] as number) ^ 1;
+      return [tampered];
+    });
+    expect(concat(...b.received)).toEqual(concat(...data.slice(0, 3)));
+    expect(failure(b)).toMatchObject({
+      code: "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+      alert: "bad_record_mac",
+      direction: "sent",
+    });
+    expect(failure(a)).toMatchObject({ alert: "bad_record_mac", direction: "received" });
+  });
+
+  it("are observed in the order of the wire, as they were written", async () => {
+    const seen: Observation[] = [];
+    const [a, b] = await connected(12, { observer: (observation) => seen.push(observation) });
+    seen.length = 0;
+    const data = new Uint8Array(BULK_THRESHOLD).fill(1);
+    a.engine.write(data);
+    data.fill(2);
+    a.engine.write(Uint8Array.of(3));
+    await exchangeLate(a, b);
+    expect(seen.map((entry) => entry.kind === "record" && [entry.direction, entry.sequence, entry.content[0]])).toEqual(
+      [
+        ["sent", 0, 1],
+        ["sent", 1, 3],
+      ],
+    );
+    expect(b.received.map((chunk) => chunk[0])).toEqual([1, 3]);
+  });
+
+  it("do not disturb an abort", async () => {
+    const [a, b] = await connected(13);
+    a.engine.write(new Uint8Array(4 * BULK_THRESHOLD));
+    a.engine.abort();
+    await exchangeLate(a, b);
+    expect(failure(a)).toMatchObject({ code: "ERR_TLS_ABORTED" });
+    expect(b.engine.error).toBeUndefined();
+    expect(b.engine.ended).toBe(true);
+  });
+});
