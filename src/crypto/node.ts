@@ -151,14 +151,13 @@ function suite(
     aead(key): Aead {
       if (key.length !== keyLength) throw fault("ERR_TLS_INTERNAL", `a key of ${key.length} bytes for ${name}`);
       return {
-        seal(nonce, additionalData, plaintext) {
+        seal(nonce, additionalData, plaintext, target = new Uint8Array(plaintext.length + TAG_LENGTH)) {
           const sealer = createCipheriv(algorithm, key, nonce, options);
           sealer.setAAD(additionalData);
-          const sealed = new Uint8Array(plaintext.length + TAG_LENGTH);
-          sealed.set(sealer.update(plaintext));
+          target.set(sealer.update(plaintext));
           sealer.final();
-          sealed.set(sealer.getAuthTag(), plaintext.length);
-          return sealed;
+          target.set(sealer.getAuthTag(), plaintext.length);
+          return target;
         },
         open(nonce, additionalData, ciphertext) {
           const length = ciphertext.length - TAG_LENGTH;

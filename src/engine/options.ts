@@ -8,7 +8,7 @@ import {
 } from "../codec/registry.ts";
 import { parsePrivateKey } from "../crypto/keys.ts";
 import type { CryptoProvider, KeyAlgorithm, Signer } from "../crypto/provider.ts";
-import { schemeAlgorithm } from "../crypto/signatures.ts";
+import { schemeAlgorithm, verifyScheme } from "../crypto/signatures.ts";
 import { fault } from "../errors.ts";
 import { type Awaitable, isPromiseLike } from "../flow.ts";
 import type {
@@ -239,20 +239,35 @@ export function resolveLimits(options: CommonOptions): EngineLimits {
 }
 
 /**
- * An identity from PEM or DER.
+ * An identity from PEM or DER. A key given as such is held against the certificate, where the provider answers at once; a
+ * {@link Signer} is taken at its word.
  *
- * @throws TlsError `ERR_TLS_PEM`, `ERR_TLS_KEY` or `CERT_PARSE_ERROR` for what cannot be read or does not belong together.
- * @example
- * ```ts
- * const identity = resolveIdentity({ cert, key }, nobleProvider);
- * console.log(identity.schemes); // [ "ecdsa_secp256r1_sha256" ]
- * ```
+ * @throws TlsError `ERR_TLS_PEM`, `ERR_TLS_KEY` or `CERT_PARSE_ERROR` for what cannot be read,
+ * `ERR_OSSL_X509_KEY_VALUES_MISMATCH` for a key that is another certificate's.
  */
 export function resolveIdentity(identity: Identity | IdentityOptions, provider: CryptoProvider): Identity {
   if ("parsed" in identity) return identity;
   const { cert, key } = identity;
-  const signer = typeof key === "string" || key instanceof Uint8Array ? provider.signer(parsePrivateKey(key)) : key;
-  return createIdentity(certificateChain(cert), signer);
+  if (typeof key !== "string" && !(key instanceof Uint8Array)) return createIdentity(certificateChain(cert), key);
+  const resolved = createIdentity(certificateChain(cert), provider.signer(parsePrivateKey(key)));
+  assertSameKey(resolved, provider);
+  return resolved;
+}
+
+function assertSameKey({ parsed, signer, schemes }: Identity, provider: CryptoProvider): void {
+  const [scheme] = schemes;
+  const [certificate] = parsed;
+  if (scheme === undefined || certificate === undefined) return;
+  const probe = new Uint8Array(32);
+  const signature = signer.sign(scheme, probe);
+  if (isPromiseLike(signature)) {
+    // Asynchronous providers find out with the first handshake; a rejection here is not for anyone.
+    void Promise.resolve(signature).catch(() => undefined);
+    return;
+  }
+  if (verifyScheme(provider, scheme, certificate.publicKey, probe, signature) === false) {
+    throw fault("ERR_OSSL_X509_KEY_VALUES_MISMATCH", `certificate of ${certificate.subject.text}`);
+  }
 }
 
 function certificateChain(cert: IdentityOptions["cert"]): readonly Uint8Array[] {
