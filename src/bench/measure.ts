@@ -67,7 +67,7 @@ export async function measure(subjects: readonly Subject[], options: MeasureOpti
 }
 
 /** Median, tenth and ninetieth percentile, linearly interpolated. */
-export function spread(values: readonly number[]): Spread {
+function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (fraction: number) => {
     const position = fraction * (sorted.length - 1);

@@ -41,7 +41,7 @@ const serverNameList = list(
 );
 const protocolNameList = list(opaque(1, 0xff, true), "protocol_name", 2, 0xffff);
 /** RFC 8446 4.2.8 */
-export const KeyShareEntry = /* @__PURE__ */ struct("KeyShareEntry", { group, key_exchange: opaque(1, 0xffff) });
+const KeyShareEntry = /* @__PURE__ */ struct("KeyShareEntry", { group, key_exchange: opaque(1, 0xffff) });
 const certificateStatusRequest = struct("CertificateStatusRequest", {
   status_type: uint(1, CertificateStatusType),
   responder_id_list: list(opaque(1, 0xffff), "responder_id", 0, 0xffff),
@@ -149,7 +149,7 @@ const BY_CODE: ReadonlyMap<number, ExtensionName> = /* @__PURE__ */ new Map(
 );
 
 /** Extension codes by name and back, for traces. */
-export const ExtensionType: Registry<ExtensionName> = {
+const ExtensionType: Registry<ExtensionName> = {
   codes: /* @__PURE__ */ Object.fromEntries(
     (Object.keys(EXTENSIONS) as ExtensionName[]).map((name) => [name, EXTENSIONS[name].code]),
   ) as Record<ExtensionName, number>,

@@ -244,6 +244,11 @@ export function resolveLimits(options: CommonOptions): EngineLimits {
  *
  * @throws TlsError `ERR_TLS_PEM`, `ERR_TLS_KEY` or `CERT_PARSE_ERROR` for what cannot be read,
  * `ERR_OSSL_X509_KEY_VALUES_MISMATCH` for a key that is another certificate's.
+ * @example
+ * ```ts
+ * const identity = resolveIdentity({ cert, key }, nobleProvider);
+ * console.log(identity.schemes[0]); // ecdsa_secp256r1_sha256
+ * ```
  */
 export function resolveIdentity(identity: Identity | IdentityOptions, provider: CryptoProvider): Identity {
   if ("parsed" in identity) return identity;

@@ -13,7 +13,7 @@ const ALIGNMENT = 3;
 /** Sequence numbers stay exact in a double; RFC 8446 5.3 would allow 2^64 - 1. */
 const MAX_SEQUENCE = Number.MAX_SAFE_INTEGER;
 /** Full-size records under one AES-GCM key, RFC 9846 5.5: 2^24.5. */
-export const AES_GCM_RECORDS = Math.floor(2 ** 24.5);
+const AES_GCM_RECORDS = Math.floor(2 ** 24.5);
 
 /** How many records a key may protect before it must be updated. */
 export function usageLimit(suite: CipherSuite): number {

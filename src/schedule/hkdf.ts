@@ -16,7 +16,7 @@ export function hkdfExtract(hash: Hash, salt: Uint8Array, inputKeyMaterial: Uint
 }
 
 /** RFC 5869 2.3. `length` in bytes, at most 255 times the hash's. */
-export function hkdfExpand(hash: Hash, pseudoRandomKey: Uint8Array, info: Uint8Array, length: number): Uint8Array {
+function hkdfExpand(hash: Hash, pseudoRandomKey: Uint8Array, info: Uint8Array, length: number): Uint8Array {
   const output = new Uint8Array(length);
   let block = new Uint8Array(0) as Uint8Array;
   for (let offset = 0, counter = 1; offset < length; offset += block.length, counter++) {
