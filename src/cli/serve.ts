@@ -86,7 +86,9 @@ async function run(args: Arguments): Promise<number> {
     const { observer, end } = traceOutput(args, "server", process.stderr, keys, number);
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    const peer = formatTarget(socket.remoteAddress ?? "?", socket.remotePort ?? 0);
+    const { remoteAddress, remotePort = 0 } = socket;
+    // A client that reset its connection at once has no address any more.
+    const peer = remoteAddress === undefined ? "an unknown client" : formatTarget(remoteAddress, remotePort);
     attend(socket, { ...options, observer }, mode, (session) => {
       if (args.has("verbose")) for (const line of sessionLines(session)) log(`${peer}: ${line}`);
     }).catch((error: unknown) => {
@@ -96,8 +98,10 @@ async function run(args: Arguments): Promise<number> {
     });
   });
   const address = await listen(server, host, port);
+  // Whoever reads the line may send a signal at once.
+  const end = stopped(server, sockets);
   process.stdout.write(`listening on ${formatTarget(address.address, address.port)}\n`);
-  await stopped(server, sockets);
+  await end;
   return ExitStatus.ok;
 }
 
