@@ -94,23 +94,6 @@ describe("a server", () => {
     expect(await codeOf(serve({ ...p.serverOptions, host, port: server.port }, () => {}))).toBe("EADDRINUSE");
     await server.close();
   });
-
-  it("leaves neither sockets nor timers behind", async () => {
-    const kinds = () =>
-      process
-        .getActiveResourcesInfo()
-        .filter((kind) => /^(TCP|Timeout)/.test(kind))
-        .sort();
-    await settled(() => kinds().length);
-    const before = kinds();
-    const { server } = await echo({ idleTimeout: 60_000 });
-    await hello(server.port);
-    const idle = await connect({ ...p.clientOptions, host, port: server.port, idleTimeout: 60_000 });
-    await server.close(true);
-    expect(await codeOf(idle.closed)).toMatch(/ERR_TLS_TRANSPORT|ERR_SSL_UNEXPECTED_EOF_WHILE_READING/);
-    await settled(() => kinds().length);
-    expect(kinds()).toEqual(before);
-  });
 });
 
 describe("a client", () => {

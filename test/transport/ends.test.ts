@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
 import { accept, connect, memoryPair, type SessionOptions, type TlsSession } from "../../src/index.ts";
+import { lateProvider } from "../support/late-provider.ts";
 import { codeOf, type Parties, parties, pattern, readAll, writeAll } from "../support/session.ts";
 import { settled, tap } from "../support/taps.ts";
 
@@ -157,6 +158,33 @@ describe("a signal", () => {
       }
       expect(seen).toContain("ERR_SSL_TLSV1_ALERT_CLOSE_NOTIFY");
       expect([...seen].some((code) => /TRANSPORT|EOF/.test(code))).toBe(true);
+    }
+  });
+
+  it("aborts while keys and signatures are still promises", async () => {
+    for (let turns = 0; ; turns++) {
+      const controller = new AbortController();
+      const [near, far] = memoryPair();
+      let over = false;
+      const run = async (session: Promise<TlsSession>) => {
+        const { readable, writable, closed } = await session;
+        over = true;
+        await Promise.allSettled([readAll(readable), writeAll(writable, utf8("x"))]);
+        await closed;
+      };
+      const client = { ...p.clientOptions, provider: lateProvider(provider, { seed: turns }) };
+      const server = { ...p.serverOptions, provider: lateProvider(provider, { seed: turns + 1000 }) };
+      const outcomes = Promise.all([
+        codeOf(run(connect(near, { ...client, signal: controller.signal }))),
+        codeOf(run(accept(far, server))),
+      ]);
+      for (let i = 0; i < turns; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+      if (over) {
+        expect(await outcomes).toEqual([undefined, undefined]);
+        break;
+      }
+      controller.abort();
+      expect(await outcomes).toEqual(["ERR_TLS_ABORTED", "ERR_SSL_TLSV1_ALERT_CLOSE_NOTIFY"]);
     }
   });
 
