@@ -7,7 +7,7 @@ import { fault, TlsError } from "../errors.ts";
 import type { Awaitable } from "../flow.ts";
 import { checkShare, x25519MlKem768 } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve } from "./keys.ts";
-import { nobleHashes, nobleSuites, platformRandom } from "./noble-symmetric.ts";
+import { aesGcmSuites, nobleHashes, platformRandom } from "./noble-symmetric.ts";
 import type {
   Aead,
   BulkAead,
@@ -63,6 +63,7 @@ export interface WebCryptoProvider extends CryptoProvider {
 /**
  * A provider over WebCrypto with a cache of imported public keys of its own.
  *
+ * ChaCha20-Poly1305 and ML-KEM, which no WebCrypto has, are the fallback's, or not offered.
  * What not every platform has (X25519, Ed25519, P-521) is tried out at first use, once, and goes to the fallback where
  * it is lacking. Without a fallback only what every platform has is offered (P-256, P-384, RSA) until `warmup()` has
  * found the rest; `groups` is then extended in place.
@@ -84,7 +85,6 @@ export function createWebCryptoProvider(options: WebCryptoProviderOptions = {}):
   const platform = new WebCryptoPlatform(options.subtle ?? globalThis.crypto.subtle, options.onFallback);
   const keys = new PublicKeyCache(keyCacheSize);
   const hashes = nobleHashes();
-  const suites = nobleSuites(hashes);
   const candidates = candidateGroups(platform, fallback, options.mlKem768 ?? fallback?.mlKem768);
   const groups: Group[] = [];
   const offer = () => {
@@ -103,11 +103,7 @@ export function createWebCryptoProvider(options: WebCryptoProviderOptions = {}):
     random: platformRandom,
     hashes,
     // Not noble's order: large records are WebCrypto's, which has AES only.
-    suites: [
-      withBulk(suites.TLS_AES_128_GCM_SHA256, platform),
-      withBulk(suites.TLS_AES_256_GCM_SHA384, platform),
-      suites.TLS_CHACHA20_POLY1305_SHA256,
-    ],
+    suites: [...aesGcmSuites(hashes).map((suite) => withBulk(suite, platform)), ...chaCha20(platform, fallback)],
     groups,
     verify: (key, algorithm, message, signature) =>
       verify(platform, keys, fallback, key, algorithm, message, signature),
@@ -308,6 +304,17 @@ async function importedKey(
 
 /** Plaintext bytes from which WebCrypto is faster than noble, measured with eight records in flight. */
 const BULK_THRESHOLD = 4096;
+
+/** The fallback's, if there is one: half as much code again as AES-GCM, which everybody must have (RFC 8446 9.1). */
+function chaCha20(platform: WebCryptoPlatform, fallback: CryptoProvider | undefined): readonly CipherSuite[] {
+  const suite = fallback?.suites.find(({ name }) => name === "TLS_CHACHA20_POLY1305_SHA256");
+  if (suite === undefined) return [];
+  const aead = (key: Uint8Array) => {
+    platform.note("ChaCha20-Poly1305", "WebCrypto has none");
+    return suite.aead(key);
+  };
+  return [{ ...suite, aead }];
+}
 
 function withBulk(suite: CipherSuite, platform: WebCryptoPlatform): CipherSuite {
   return {

@@ -11,7 +11,7 @@ import { ecdsaSignatureFromDer, ecdsaSignatureToDer } from "../../src/crypto/web
 import { clientContext, type IdentityOptions, serverContext } from "../../src/engine/index.ts";
 import { TlsError } from "../../src/errors.ts";
 import { createTestIdentities, identityOptions, type TestIdentities } from "../support/identities.ts";
-import { type KeyKind, keyPair } from "../support/key-files.ts";
+import { ed25519Spki, type KeyKind, keyPair, publicKeyOf, rsaSpki } from "../support/key-files.ts";
 import { end, exchangeLate, failure } from "../support/pair.ts";
 import { type WatchedSubtle, watchedSubtle } from "../support/subtle.ts";
 
@@ -127,7 +127,7 @@ describe("WebCrypto alone", () => {
     await agrees(provider, "secp256r1");
   });
 
-  it("bundles no curve, no ML-KEM and no RSA", async () => {
+  it("bundles no curve, no ML-KEM, no RSA and no ChaCha20", async () => {
     const bundle = async (contents: string) => {
       const { metafile } = await build({
         stdin: { contents, resolveDir: import.meta.dirname },
@@ -141,7 +141,7 @@ describe("WebCrypto alone", () => {
       const used = Object.entries(output?.inputs ?? {}).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
       return used.map(([path]) => path);
     };
-    const foreign = /noble\/curves|post-quantum|micro-rsa|crypto\/noble\.ts/;
+    const foreign = /noble\/curves|ciphers\/chacha|post-quantum|micro-rsa|crypto\/noble\.ts/;
     const lean = await bundle(
       'export { createWebCryptoProvider, signerFromCryptoKey } from "../../src/crypto/webcrypto.ts"',
     );
@@ -349,6 +349,19 @@ describe("calls of WebCrypto", () => {
     expect(watched.calls.filter((call) => call.startsWith("importKey"))).toHaveLength(6);
   });
 
+  it("are not made for keys that nobody should work for", async () => {
+    const watched = watchedSubtle();
+    const provider = createWebCryptoProvider({ subtle: watched.subtle });
+    const modulus = 2n ** 2047n + 1n;
+    const keys = [rsaSpki(modulus, 1n), rsaSpki(modulus, 65536n), rsaSpki(modulus, modulus), rsaSpki(modulus + 1n, 3n)];
+    for (const spki of [...keys, ed25519Spki(new Uint8Array(32))]) {
+      const key = publicKeyOf(spki);
+      const algorithm = key.algorithm.type === "rsa" ? ({ type: "rsa-pkcs1", hash: "sha256" } as const) : ed25519;
+      expect(await provider.verify(key, algorithm, message, new Uint8Array(256))).toBe(false);
+    }
+    expect(watched.calls).toEqual([]);
+  });
+
   it("forget the key that was used least recently", async () => {
     const watched = watchedSubtle();
     const provider = createWebCryptoProvider({ subtle: watched.subtle, keyCacheSize: 2 });
@@ -426,10 +439,13 @@ describe("bulk records", () => {
     expect(await Promise.all(sealed)).toEqual(expected);
   });
 
-  it("has none for ChaCha20-Poly1305, which WebCrypto lacks", () => {
-    const provider = createWebCryptoProvider();
+  it("has none for ChaCha20-Poly1305, which is the fallback's", () => {
+    const provider = createWebCryptoProvider({ fallback: nobleProvider });
     expect(aeadOf(provider, "TLS_CHACHA20_POLY1305_SHA256")?.bulk).toBeUndefined();
-    expect(provider.suites[0]?.name).toBe("TLS_AES_128_GCM_SHA256");
+    expect(provider.fallbacks).toEqual(["ChaCha20-Poly1305: WebCrypto has none"]);
+    const suites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+    expect(provider.suites.map(({ name }) => name)).toEqual(suites);
+    expect(createWebCryptoProvider().suites.map(({ name }) => name)).toEqual(suites.slice(0, 2));
   });
 
   it("goes on without WebCrypto where that has no AES-GCM", async () => {
