@@ -16,7 +16,7 @@ import { connect, createSecureContext, TLSSocket } from "node:tls";
 import { measure, type Subject } from "../src/bench/measure.ts";
 import { readPem } from "../src/bytes/pem.ts";
 import { nobleProvider } from "../src/crypto/noble.ts";
-import { nodeProvider } from "../src/crypto/node.ts";
+import { createNodeProvider } from "../src/crypto/node.ts";
 import type { CryptoProvider, Encapsulation, Group, KeyShare, PublicKey } from "../src/crypto/provider.ts";
 import { clientContext, serverContext, type TlsEngine } from "../src/engine/index.ts";
 import { createThrowawayAuthority, type IssuedIdentity } from "../src/pki/index.ts";
@@ -38,7 +38,7 @@ export async function handshake(quick: boolean): Promise<Row[]> {
     client: await authority.issue({ subject: "client", client: true }),
   };
   const native = await measure(
-    [mutls("mutual-node", nodeProvider, material), nodeTls(material), nodeFloor(material)],
+    [mutls("mutual-node", createNodeProvider(), material), nodeTls(material), nodeFloor(material)],
     quick ? { rounds: 40, runsPerRound: 10, warmupRounds: 20 } : { rounds: 200, runsPerRound: 10, warmupRounds: 40 },
   );
   const portable = await measure(

@@ -85,6 +85,7 @@ function createProvider(): CryptoProvider {
   const x25519Group = diffieHellman("x25519", 32, x25519Key);
   return {
     name: "noble",
+    synchronous: true,
     random: platformRandom,
     hashes,
     // ChaCha20-Poly1305 is three to four times faster here than AES-GCM.

@@ -82,6 +82,7 @@ export function createNodeProvider({ keyCacheSize = 256 }: NodeProviderOptions =
   const x25519 = x25519Group();
   return {
     name: "node",
+    synchronous: true,
     random: (length) => randomFillSync(new Uint8Array(length)),
     hashes,
     suites: [

@@ -146,6 +146,8 @@ export interface Signer {
 /** A bundle of capabilities. Everything listed is offered by default, in this order. */
 export interface CryptoProvider {
   readonly name: string;
+  /** Every operation answers at once; signers that come from elsewhere may not. */
+  readonly synchronous: boolean;
   /** Cryptographically strong random bytes. */
   random(length: number): Uint8Array;
   readonly hashes: { readonly [Name in HashName]: Hash };

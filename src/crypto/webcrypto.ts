@@ -100,6 +100,7 @@ export function createWebCryptoProvider(options: WebCryptoProviderOptions = {}):
   };
   return {
     name: "webcrypto",
+    synchronous: false,
     random: platformRandom,
     hashes,
     // Not noble's order: large records are WebCrypto's, which has AES only.

@@ -141,6 +141,11 @@ export class TlsEngine {
     return this.#error !== undefined || (this.#readClosed && this.#outbound.closed);
   }
 
+  /** Something asynchronous is under way: an operation of the handshake, or records in protection. */
+  get busy(): boolean {
+    return this.#suspension?.need === "promise" || this.#incoming.busy || this.#outgoing.busy;
+  }
+
   /** Bytes that {@link TlsEngine.receive} would take now. */
   get room(): number {
     return Math.max(0, this.#limits.highWaterMark - this.#incoming.reader.buffered);

@@ -259,18 +259,14 @@ export function resolveIdentity(identity: Identity | IdentityOptions, provider: 
   return resolved;
 }
 
+/** By a signature, since that is what every provider can make and check. */
 function assertSameKey({ parsed, signer, schemes }: Identity, provider: CryptoProvider): void {
   const [scheme] = schemes;
   const [certificate] = parsed;
-  if (scheme === undefined || certificate === undefined) return;
+  if (!provider.synchronous || scheme === undefined || certificate === undefined) return;
   const probe = new Uint8Array(32);
-  const signature = signer.sign(scheme, probe);
-  if (isPromiseLike(signature)) {
-    // Asynchronous providers find out with the first handshake; a rejection here is not for anyone.
-    void Promise.resolve(signature).catch(() => undefined);
-    return;
-  }
-  if (verifyScheme(provider, scheme, certificate.publicKey, probe, signature) === false) {
+  const signature = signer.sign(scheme, probe) as Uint8Array;
+  if (verifyScheme(provider, scheme, certificate.publicKey, probe, signature) !== true) {
     throw fault("ERR_OSSL_X509_KEY_VALUES_MISMATCH", `certificate of ${certificate.subject.text}`);
   }
 }

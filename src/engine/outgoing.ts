@@ -65,6 +65,11 @@ export class OutgoingRecords {
     return this.#outputLength;
   }
 
+  /** True while records are in encryption. */
+  get busy(): boolean {
+    return this.#sealing.length > 0;
+  }
+
   /**
    * The records that are ready, in order.
    *

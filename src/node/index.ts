@@ -1,6 +1,6 @@
 /** TLS 1.3 with mutual authentication in Node: over TCP as well as any byte stream, with native cryptography. */
 import { connect as connectTcp } from "node:net";
-import { nodeProvider } from "../crypto/node.ts";
+import { createNodeProvider, nodeProvider } from "../crypto/node.ts";
 import { type EngineContext, clientContext as prepareClient, serverContext as prepareServer } from "../engine/index.ts";
 import {
   type AcceptOptions,
@@ -40,7 +40,7 @@ export type TcpConnectOptions = ConnectOptions & {
  * ```
  */
 export function clientContext(options: ClientConfiguration): EngineContext {
-  return prepareClient(withDefaults(options, nodeProvider));
+  return prepareClient(withDefaults(options, createNodeProvider()));
 }
 
 /**
@@ -57,7 +57,7 @@ export function clientContext(options: ClientConfiguration): EngineContext {
  * ```
  */
 export function serverContext(options: ServerConfiguration): EngineContext {
-  return prepareServer(withDefaults(options, nodeProvider));
+  return prepareServer(withDefaults(options, createNodeProvider()));
 }
 
 /**
@@ -142,5 +142,5 @@ export async function accept(
  * ```
  */
 export async function serve(options: ServeOptions, handler: SessionHandler): Promise<TlsServer> {
-  return listen(options, handler, nodeProvider);
+  return listen(options, handler, createNodeProvider());
 }

@@ -27,7 +27,7 @@ export interface WireRecord {
 
 /** A byte queue in one growing buffer: linear however small the pieces that come in. */
 class ByteQueue {
-  #own = new Uint8Array(1024);
+  #own: Uint8Array = NOTHING;
   /** What `view` looks at: `#own`, or bytes on loan. */
   #source: Uint8Array = this.#own;
   #start = 0;
@@ -77,7 +77,8 @@ class ByteQueue {
   #makeRoom(count: number): void {
     const queued = this.view;
     const needed = queued.length + count;
-    const target = 2 * needed > this.#own.length ? new Uint8Array(Math.max(needed, 2 * this.#own.length)) : this.#own;
+    const target =
+      2 * needed > this.#own.length ? new Uint8Array(Math.max(512, needed, 2 * this.#own.length)) : this.#own;
     target.set(queued);
     this.#own = this.#source = target;
     this.#start = 0;

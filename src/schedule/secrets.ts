@@ -39,21 +39,45 @@ export function finishedVerifyData(hash: Hash, baseKey: Uint8Array, transcriptHa
   return verifyData;
 }
 
-/** The first stage; without a PSK its input is zeros. */
+/** What depends on nothing but the hash: no secrets. */
+interface ScheduleConstants {
+  /** The hash of no messages. */
+  readonly emptyHash: Uint8Array;
+  /** What Early Secret without a PSK leaves to the Handshake Secret. */
+  readonly salt: Uint8Array;
+}
+
+const CONSTANTS = new WeakMap<Hash, ScheduleConstants>();
+
+function constantsOf(hash: Hash): ScheduleConstants {
+  let constants = CONSTANTS.get(hash);
+  if (constants === undefined) {
+    const emptyHash = hash.digest(NONE);
+    const earlySecret = hkdfExtract(hash, NONE, new Uint8Array(hash.length));
+    constants = { emptyHash, salt: deriveSecret(hash, earlySecret, "derived", emptyHash) };
+    CONSTANTS.set(hash, constants);
+  }
+  return constants;
+}
+
+/** The first stage. */
 export class EarlySecret {
   readonly #hash: Hash;
-  readonly #secret: Uint8Array;
+  /** Nothing without a PSK: then it is the same for everyone. */
+  readonly #secret: Uint8Array | undefined;
 
-  constructor(hash: Hash, preSharedKey: Uint8Array = new Uint8Array(hash.length)) {
+  constructor(hash: Hash, preSharedKey?: Uint8Array) {
     this.#hash = hash;
-    this.#secret = hkdfExtract(hash, NONE, preSharedKey);
+    this.#secret = preSharedKey && hkdfExtract(hash, NONE, preSharedKey);
   }
 
   /** @param sharedSecret - From the key exchange; wiped. */
   handshake(sharedSecret: Uint8Array): HandshakeSecret {
-    const salt = deriveSecret(this.#hash, this.#secret, "derived", this.#hash.digest(NONE));
-    const next = new HandshakeSecret(this.#hash, hkdfExtract(this.#hash, salt, sharedSecret));
-    wipe(this.#secret, salt, sharedSecret);
+    const hash = this.#hash;
+    const { salt: standard, emptyHash } = constantsOf(hash);
+    const salt = this.#secret === undefined ? standard : deriveSecret(hash, this.#secret, "derived", emptyHash);
+    const next = new HandshakeSecret(hash, hkdfExtract(hash, salt, sharedSecret));
+    wipe(this.#secret, sharedSecret);
     return next;
   }
 }
@@ -77,7 +101,7 @@ export class HandshakeSecret {
   }
 
   main(): MainSecret {
-    const salt = deriveSecret(this.#hash, this.#secret, "derived", this.#hash.digest(NONE));
+    const salt = deriveSecret(this.#hash, this.#secret, "derived", constantsOf(this.#hash).emptyHash);
     const next = new MainSecret(this.#hash, hkdfExtract(this.#hash, salt, new Uint8Array(this.#hash.length)));
     wipe(this.#secret, salt);
     return next;

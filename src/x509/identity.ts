@@ -70,25 +70,48 @@ export function peerIdentity(
   const [certificate, ...issuers] = path;
   const { subject, subjectAltName } = certificate;
   const uri = subjectAltName?.uri ?? [];
+  let fingerprint: string | undefined;
+  // Texts are made when somebody asks: most connections never look at most of them.
   return {
     role,
     verified,
-    subject: subject.text,
-    commonName: subject.values(AttributeType.commonName)[0],
-    organizations: subject.values(AttributeType.organization),
-    organizationalUnits: subject.values(AttributeType.organizationalUnit),
-    names: {
-      dns: subjectAltName?.dns ?? [],
-      ip: subjectAltName?.ip.map(formatAddress) ?? [],
-      email: subjectAltName?.email ?? [],
-      uri,
-      directory: subjectAltName?.directory.map(({ text }) => text) ?? [],
+    get subject() {
+      return subject.text;
     },
-    spiffeId: uri.length === 1 && isSpiffeId(uri[0] as string) ? uri[0] : undefined,
-    issuer: certificate.issuer.text,
-    issuerChain: issuers.map(({ subject: { text } }) => text),
-    serialNumber: toHex(certificate.serialNumber),
-    fingerprint256: toHex(provider.hashes.sha256.digest(certificate.der)),
+    get commonName() {
+      return subject.values(AttributeType.commonName)[0];
+    },
+    get organizations() {
+      return subject.values(AttributeType.organization);
+    },
+    get organizationalUnits() {
+      return subject.values(AttributeType.organizationalUnit);
+    },
+    get names() {
+      return {
+        dns: subjectAltName?.dns ?? [],
+        ip: subjectAltName?.ip.map(formatAddress) ?? [],
+        email: subjectAltName?.email ?? [],
+        uri,
+        directory: subjectAltName?.directory.map(({ text }) => text) ?? [],
+      };
+    },
+    get spiffeId() {
+      return uri.length === 1 && isSpiffeId(uri[0] as string) ? uri[0] : undefined;
+    },
+    get issuer() {
+      return certificate.issuer.text;
+    },
+    get issuerChain() {
+      return issuers.map(({ subject: { text } }) => text);
+    },
+    get serialNumber() {
+      return toHex(certificate.serialNumber);
+    },
+    get fingerprint256() {
+      fingerprint ??= toHex(provider.hashes.sha256.digest(certificate.der));
+      return fingerprint;
+    },
     notBefore: certificate.notBefore,
     notAfter: certificate.notAfter,
     certificate,

@@ -4,7 +4,7 @@ import { nobleProvider } from "../../src/crypto/noble.ts";
 import { clientContext, type Observation, serverContext } from "../../src/engine/index.ts";
 import { createTestIdentities, identityOptions, type TestIdentities } from "../support/identities.ts";
 import { BULK_THRESHOLD, lateProvider } from "../support/late-provider.ts";
-import { type End, end, exchangeLate, failure } from "../support/pair.ts";
+import { deliver, type End, end, exchangeLate, failure } from "../support/pair.ts";
 
 let identities: TestIdentities;
 beforeAll(async () => {
@@ -82,12 +82,15 @@ describe("records that are protected asynchronously", () => {
     const data = Array.from({ length: 6 }, (_, index) => new Uint8Array(BULK_THRESHOLD).fill(index));
     for (const chunk of data) a.engine.write(chunk);
     const record = 5 + BULK_THRESHOLD + 1 + 16;
-    await exchangeLate(a, b, (bytes) => {
-      const tampered = bytes.slice();
-      const at = 3 * record + 100;
-      if (tampered.length > at) tampered[at] = (tampered[at] as number) ^ 1;
-      return [tampered];
-    });
+    let wire = new Uint8Array(0) as Uint8Array;
+    while (wire.length < 6 * record) {
+      await new Promise((resolve) => setImmediate(resolve));
+      wire = concat(wire, a.engine.takeOutput());
+    }
+    const at = 3 * record + 100;
+    wire[at] = (wire[at] as number) ^ 1;
+    deliver(b, wire);
+    await exchangeLate(a, b);
     expect(concat(...b.received)).toEqual(concat(...data.slice(0, 3)));
     expect(failure(b)).toMatchObject({
       code: "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC",

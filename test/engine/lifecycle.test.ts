@@ -46,6 +46,7 @@ class Gate {
   provider(): CryptoProvider {
     return {
       ...provider,
+      synchronous: false,
       groups: provider.groups.map((group) => ({
         name: group.name,
         generate: () =>
@@ -242,6 +243,68 @@ function callAll(engine: TlsEngine): unknown[] {
   return thrown;
 }
 
+describe("events", () => {
+  it("come one after the other: a handler is never inside itself, and none is told twice", () => {
+    const client = world.honestClient();
+    const server = world.honestServer();
+    let depth = 0;
+    let deepest = 0;
+    const told: string[] = [];
+    client.engine.listen((event) => {
+      deepest = Math.max(deepest, ++depth);
+      told.push(event.type);
+      if (event.type === "handshake") client.engine.abort();
+      else callAll(client.engine);
+      depth--;
+    });
+    exchange(client, server);
+    expect([deepest, told]).toEqual([1, ["handshake", "failed"]]);
+  });
+
+  it("say once that this side was accepted", () => {
+    const [client, server] = [world.honestClient(), world.honestServer()];
+    for (let i = 0; i < 3; i++) {
+      exchange(client, server);
+      server.engine.write(Uint8Array.of(i));
+    }
+    exchange(client, server);
+    expect(client.events.map(({ type }) => type)).toEqual(["handshake", "accepted"]);
+  });
+
+  it("do not repeat a state", () => {
+    const states: string[] = [];
+    const observer: ServerOptions["observer"] = (seen) => {
+      if (seen.kind === "state") states.push(seen.state);
+    };
+    const server = world.honestServer({ observer, groups: ["secp256r1"] });
+    exchange(world.honestClient(), server);
+    expect(states).toEqual([
+      "RECVD_CH",
+      "START",
+      "RECVD_CH",
+      "NEGOTIATED",
+      "WAIT_CERT",
+      "WAIT_CV",
+      "WAIT_FINISHED",
+      "CONNECTED",
+    ]);
+  });
+});
+
+describe("a thenable that is no good promise", () => {
+  it("and answers twice is heard once", () => {
+    const twice = { then: (answer: (value: boolean) => void) => [answer(true), answer(false)] };
+    const client = world.honestClient({ authorize: () => twice as never });
+    const server = world.honestServer();
+    exchange(client, server);
+    expect([failure(client), failure(server), client.events.map(({ type }) => type)]).toEqual([
+      undefined,
+      undefined,
+      ["handshake"],
+    ]);
+  });
+});
+
 describe("calls from inside", () => {
   /** A client whose callbacks do `what`, having shaken hands with an honest server. */
   function insider(what: (engine: TlsEngine, where: string) => void): { client: End; server: End } {
@@ -266,6 +329,7 @@ describe("calls from inside", () => {
     );
     const watching: CryptoProvider = {
       ...provider,
+      synchronous: false,
       verify: (...args) => {
         inside("verify");
         return provider.verify(...args);
@@ -439,6 +503,32 @@ describe("calls from inside", () => {
 });
 
 describe("a closed engine", () => {
+  it("says so once, and aborts nothing when both sides are done", () => {
+    const [client, server] = [world.honestClient(), world.honestServer()];
+    exchange(client, server);
+    client.engine.close();
+    client.engine.close();
+    expect(client.engine.takeOutput().length).toBe(5 + 2 + 1 + 16);
+    const [a, b] = [world.honestClient(), world.honestServer()];
+    exchange(a, b);
+    a.engine.close();
+    b.engine.close();
+    exchange(a, b);
+    a.engine.abort();
+    expect([failure(a), a.engine.takeOutput().length, a.engine.done]).toEqual([undefined, 0, true]);
+  });
+
+  it("has no keys to update, nor has one that is not connected", () => {
+    const client = world.honestClient();
+    expect(() => client.engine.updateKeys()).toThrow(/closed/);
+    expect(failure(client)).toBeUndefined();
+    const server = world.honestServer();
+    exchange(client, server);
+    client.engine.close();
+    expect(() => client.engine.updateKeys()).toThrow(/closed/);
+    expect(failure(client)).toBeUndefined();
+  });
+
   it("goes on reading, and says so", () => {
     const [client, server] = [world.honestClient(), world.honestServer()];
     exchange(client, server);

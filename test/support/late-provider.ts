@@ -50,6 +50,7 @@ export function lateProvider(provider: CryptoProvider, { seed }: LateOptions): C
   return {
     ...provider,
     name: `late ${provider.name}`,
+    synchronous: false,
     suites: provider.suites.map(lateSuite),
     groups: provider.groups.map(lateGroup),
     verify: (key, algorithm, message, signature) => late(() => provider.verify(key, algorithm, message, signature)),

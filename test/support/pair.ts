@@ -52,7 +52,9 @@ export async function exchangeLate(
   busy: () => boolean = () => false,
 ): Promise<void> {
   const seen = () => client.received.length + server.received.length;
-  for (let idle = 0; idle < 20; ) {
+  const late = () => client.engine.busy || server.engine.busy;
+  // What is under way gets long enough even on a busy machine; what never answers does not hang a test.
+  for (let idle = 0; idle < (late() ? 20_000 : 20); ) {
     const before = seen();
     idle = exchange(client, server, toServer, toClient) || busy() || seen() > before ? 0 : idle + 1;
     await new Promise((resolve) => setImmediate(resolve));
