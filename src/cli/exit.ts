@@ -3,6 +3,8 @@ import { TlsError } from "../errors.ts";
 
 export const ExitStatus = {
   ok: 0,
+  /** A fault of this program. */
+  fault: 1,
   usage: 2,
   resolve: 6,
   connect: 7,
@@ -54,7 +56,7 @@ const CERTIFICATE_CODE = /^(?:CERT_|CA_|EE_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|
  */
 export function exitStatus(error: unknown, accepted: boolean): number {
   if (error instanceof CliError) return error.status;
-  if (!(error instanceof TlsError)) return ExitStatus.handshake;
+  if (!(error instanceof TlsError)) return ExitStatus.fault;
   const known = BY_CODE[error.code];
   if (known !== undefined) return known;
   if (error.rejection !== undefined || CERTIFICATE_CODE.test(error.code)) return ExitStatus.peerCertificate;

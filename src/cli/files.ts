@@ -30,17 +30,20 @@ async function loadIdentity(certFile: string, keyFile: string, provider: CryptoP
     identity = resolveIdentity({ cert, key }, provider);
   } catch (error) {
     if (!(error instanceof TlsError)) throw error;
+    if (error.code === "ERR_OSSL_X509_KEY_VALUES_MISMATCH") throw foreignKey(certFile, keyFile);
     const file = error.code === "ERR_TLS_KEY" ? keyFile : certFile;
     throw new CliError(ExitStatus.localCertificate, `${file}: ${error.message}`, keyHint(error, certFile, keyFile));
   }
-  if (!(await belongTogether(identity, provider))) {
-    throw new CliError(
-      ExitStatus.localCertificate,
-      `the private key in ${keyFile} does not belong to the certificate in ${certFile}`,
-      "the key file must be the one the certificate was requested with",
-    );
-  }
+  if (!(await belongTogether(identity, provider))) throw foreignKey(certFile, keyFile);
   return identity;
+}
+
+function foreignKey(certFile: string, keyFile: string): CliError {
+  return new CliError(
+    ExitStatus.localCertificate,
+    `the private key in ${keyFile} does not belong to the certificate in ${certFile}`,
+    "the key file must be the one the certificate was requested with",
+  );
 }
 
 function keyHint(error: TlsError, certFile: string, keyFile: string): string | undefined {
@@ -49,7 +52,7 @@ function keyHint(error: TlsError, certFile: string, keyFile: string): string | u
     : undefined;
 }
 
-/** Better now than as the peer's decrypt_error. */
+/** Better now than as the peer's decrypt_error. The engine itself can only ask a provider that answers at once. */
 async function belongTogether(identity: Identity, provider: CryptoProvider): Promise<boolean> {
   const [scheme] = identity.schemes;
   const [certificate] = identity.parsed;

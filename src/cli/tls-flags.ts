@@ -10,8 +10,15 @@ import {
 import { nobleProvider } from "../crypto/noble.ts";
 import { createNodeProvider } from "../crypto/node.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
+import { createWebCryptoProvider } from "../crypto/webcrypto.ts";
 import { usage } from "./exit.ts";
 import { type Arguments, type Flag, nearest } from "./flags.ts";
+
+const PROVIDERS = {
+  node: (): CryptoProvider => createNodeProvider(),
+  noble: (): CryptoProvider => nobleProvider,
+  webcrypto: (): CryptoProvider => createWebCryptoProvider({ fallback: nobleProvider }),
+};
 
 /** Negotiation, diagnosis, provider. */
 export const TLS_FLAGS: readonly Flag[] = [
@@ -28,7 +35,7 @@ export const TLS_FLAGS: readonly Flag[] = [
     value: "FILE",
     help: "append the connection's secrets, for Wireshark (RFC 9850); never in production",
   },
-  { name: "provider", value: "NAME", help: "who computes: node, the default, or noble" },
+  { name: "provider", value: "NAME", choices: Object.keys(PROVIDERS), help: "who computes; node by default" },
   { name: "verbose", short: "v", help: "say on stderr what was negotiated, and with whom" },
 ];
 
@@ -54,7 +61,7 @@ export interface NegotiationOptions {
 
 /** Reads the shared flags. */
 export function negotiationOptions(args: Arguments): NegotiationOptions {
-  const provider = chooseProvider(args.get("provider") ?? "node");
+  const provider = PROVIDERS[(args.get("provider") ?? "node") as keyof typeof PROVIDERS]();
   return {
     provider,
     clock: Date.now,
@@ -104,20 +111,6 @@ const REGISTERED = new Set(
     Object.keys(codes).map((name) => name.toLowerCase()),
   ),
 );
-
-function chooseProvider(name: string): CryptoProvider {
-  switch (name) {
-    case "node":
-      return createNodeProvider();
-    case "noble":
-      return nobleProvider;
-    default:
-      throw usage(
-        name === "webcrypto" ? "--provider webcrypto is not supported yet" : `--provider: there is no provider ${name}`,
-        "there are node and noble",
-      );
-  }
-}
 
 function names<Name extends string>(
   args: Arguments,

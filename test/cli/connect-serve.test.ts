@@ -31,6 +31,7 @@ describe("connect and serve", () => {
   describe.each([
     ["node", "noble"],
     ["noble", "node"],
+    ["webcrypto", "webcrypto"],
   ])("client %s, server %s", (ours, theirs) => {
     it("echo", async () => {
       const { client, server } = await once(["--mode", "echo", "--provider", theirs], ["--provider", ours], big);

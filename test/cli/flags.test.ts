@@ -149,5 +149,6 @@ describe("exit statuses", () => {
     expect(exitStatus(fault("ERR_SSL_UNEXPECTED_EOF_WHILE_READING"), false)).toBe(35);
     expect(exitStatus(fault("ERR_SSL_UNEXPECTED_EOF_WHILE_READING"), true)).toBe(56);
     expect(exitStatus(new CliError(77, "x"), true)).toBe(77);
+    expect(exitStatus(new TypeError("a fault of ours"), false)).toBe(1);
   });
 });
