@@ -1,10 +1,11 @@
 /** `npm run bench -- SCENARIO [--quick] [--json FILE]`: measures, prints ratios with their spread, and writes them as data. */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { bulk } from "./bulk.ts";
 import { handshake } from "./handshake.ts";
 import type { Row } from "./rows.ts";
 
-const SCENARIOS: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = { handshake };
+const SCENARIOS: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = { handshake, bulk };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -282,7 +282,15 @@ function certificateChain(cert: IdentityOptions["cert"]): readonly Uint8Array[] 
 
 function resolveCommon(options: CommonOptions): CommonConfig {
   const { provider } = options;
-  const signatureSchemes = options.signatureSchemes ?? verifiableSchemes(provider);
+  const verifiable = verifiableSchemes(provider);
+  const signatureSchemes = options.signatureSchemes ?? verifiable;
+  const unknown = signatureSchemes.find((name) => !verifiable.includes(name));
+  if (unknown !== undefined || signatureSchemes.length === 0) {
+    throw fault(
+      "ERR_TLS_OPTION",
+      `signature scheme ${unknown ?? "none"}, provider ${provider.name} verifies ${verifiable.join(", ")}`,
+    );
+  }
   return {
     provider,
     sources: liveSources(provider),

@@ -27,15 +27,20 @@ export interface OutgoingOptions {
   readonly observer: Observer | undefined;
 }
 
-/** A record on its way out, with what the observer is told when it leaves. */
-interface Sealed {
-  readonly wire: Uint8Array;
+/** What the observer is told when a record leaves. */
+interface Facts {
   readonly epoch: Epoch;
   readonly type: number;
   readonly content: Uint8Array;
   readonly padding: number;
   readonly sequence: number | undefined;
   readonly generation: number;
+}
+
+/** A record on its way out. */
+interface Sealed {
+  readonly wire: Uint8Array;
+  readonly facts: Facts | undefined;
 }
 
 export class OutgoingRecords {
@@ -76,7 +81,9 @@ export class OutgoingRecords {
    * @throws whatever made the asynchronous protection of a record fail.
    */
   take(): Uint8Array[] {
-    for (let sealed = this.#sealing.shift(); sealed !== undefined; sealed = this.#sealing.shift()) this.#ready(sealed);
+    for (let sealed = this.#sealing.shift(); sealed !== undefined; sealed = this.#sealing.shift()) {
+      this.#ready(sealed.wire, sealed.facts);
+    }
     const output = this.#output;
     this.#output = [];
     for (const wire of output) this.#outputLength -= wire.length;
@@ -187,21 +194,21 @@ export class OutgoingRecords {
   }
 
   #emit(type: number, content: Uint8Array, padding: number): void {
-    const facts = {
-      epoch: this.#epoch,
-      type,
-      content: this.#options.observer ? content.slice() : content,
-      padding,
-      sequence: this.#sealer?.records,
-      generation: this.#generation,
-    };
     const sealer = this.#sealer;
+    const facts = this.#facts(type, content, padding, sealer?.records);
     if (sealer !== undefined && type === application_data && content.length >= sealer.bulkThreshold) {
       this.#outputLength += sealedLength(content.length, padding);
-      this.#sealing.pushPromise(sealer.sealLater(type, content, padding).then((wire) => ({ ...facts, wire })));
+      this.#sealing.pushPromise(sealer.sealLater(type, content, padding).then((wire) => ({ wire, facts })));
       return;
     }
-    this.#queue({ ...facts, wire: sealer?.seal(type, content, padding) ?? this.#plaintext(type, content) });
+    this.#queue(sealer?.seal(type, content, padding) ?? this.#plaintext(type, content), facts);
+  }
+
+  /** What an observer is to be told of a record; without one, nothing. */
+  #facts(type: number, content: Uint8Array, padding: number, sequence: number | undefined): Facts | undefined {
+    if (this.#options.observer === undefined) return undefined;
+    const epoch = type === change_cipher_spec ? "initial" : this.#epoch;
+    return { epoch, type, content: content.slice(), padding, sequence, generation: this.#generation };
   }
 
   #plaintext(type: number, content: Uint8Array): Uint8Array {
@@ -213,14 +220,15 @@ export class OutgoingRecords {
     return wire;
   }
 
-  #queue(sealed: Sealed): void {
-    this.#outputLength += sealed.wire.length;
-    if (this.#sealing.length === 0) this.#ready(sealed);
-    else this.#sealing.push(sealed);
+  #queue(wire: Uint8Array, facts: Facts | undefined): void {
+    this.#outputLength += wire.length;
+    if (this.#sealing.length === 0) this.#ready(wire, facts);
+    else this.#sealing.push({ wire, facts });
   }
 
-  #ready({ wire, ...facts }: Sealed): void {
+  #ready(wire: Uint8Array, facts: Facts | undefined): void {
     this.#output.push(wire);
+    if (facts === undefined) return;
     this.#options.observer?.({ kind: "record", direction: "sent", outerType: wire[0] as number, wire, ...facts });
   }
 
@@ -228,15 +236,6 @@ export class OutgoingRecords {
     if (this.#compatibility !== "wanted") return;
     this.#compatibility = "sent";
     const wire = CHANGE_CIPHER_SPEC.slice();
-    const content = wire.subarray(5);
-    this.#queue({
-      wire,
-      epoch: "initial",
-      type: change_cipher_spec,
-      content,
-      padding: 0,
-      sequence: undefined,
-      generation: 0,
-    });
+    this.#queue(wire, this.#facts(change_cipher_spec, wire.subarray(5), 0, undefined));
   }
 }

@@ -33,6 +33,8 @@ describe.each([nobleProvider, createNodeProvider()])("options with provider $nam
     ["both trust and a verifier", { verifier: { *verify() {} } }],
     ["a group that the provider does not have", { groups: ["x448"] }],
     ["no group at all", { groups: [] }],
+    ["a signature scheme that may only sign certificates", { signatureSchemes: ["rsa_pkcs1_sha256"] }],
+    ["no signature scheme at all", { signatureSchemes: [] }],
     ["a cipher suite of TLS 1.2", { cipherSuites: ["ECDHE-RSA-AES128-GCM-SHA256"] }],
     ["a key share outside the groups", { groups: ["x25519"], keyShares: ["secp256r1"] }],
     ["an ALPN protocol without a name", { alpn: [""] }],
