@@ -293,6 +293,7 @@ describe("events", () => {
 
 describe("a thenable that is no good promise", () => {
   it("and answers twice is heard once", () => {
+    // biome-ignore lint/suspicious/noThenProperty: what is tested
     const twice = { then: (answer: (value: boolean) => void) => [answer(true), answer(false)] };
     const client = world.honestClient({ authorize: () => twice as never });
     const server = world.honestServer();
