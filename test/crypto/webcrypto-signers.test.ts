@@ -218,6 +218,8 @@ describe("the provider's signer", () => {
 
 describe("identities in a handshake", () => {
   let identities: TestIdentities;
+  /** All calls of both ends, so that one can wait for them. */
+  const watched = watchedSubtle();
   /** Remote signatures under way. */
   let signing = 0;
   beforeAll(async () => {
@@ -225,7 +227,6 @@ describe("identities in a handshake", () => {
   });
 
   async function connect(signer: Signer, kind: (typeof KEY_KINDS)[number]) {
-    const watched = watchedSubtle();
     const provider = createWebCryptoProvider({ subtle: watched.subtle, fallback: nobleProvider });
     const common = { provider, clock: Date.now, trust: identities.ca, groups: ["x25519"] } as const;
     const { cert } = identityOptions(identities.client(kind));
@@ -252,7 +253,7 @@ describe("identities in a handshake", () => {
   }
 
   it.each(KEY_KINDS)("authenticate a client by a CryptoKey of %s that nobody can export", async (kind) => {
-    const signer = signerFromCryptoKey(await cryptoKey(kind));
+    const signer = signerFromCryptoKey(await cryptoKey(kind), { subtle: watched.subtle });
     const { client, server } = await connect(signer, kind);
     expect([failure(client), failure(server)]).toEqual([undefined, undefined]);
     expect(server.engine.result?.peer).toMatchObject({ verified: true, commonName: `client ${kind}` });
