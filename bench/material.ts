@@ -65,7 +65,7 @@ function shakeHandsLater(a: TlsEngine, b: TlsEngine): Promise<void> {
 }
 
 /** Moves what one end has to say to the other; the number of bytes. */
-export function move(from: TlsEngine, to: TlsEngine): number {
+function move(from: TlsEngine, to: TlsEngine): number {
   const bytes = from.takeOutput();
   if (bytes.length > 0) to.receive(bytes);
   return bytes.length;

@@ -33,7 +33,7 @@ import { type FallbackListener, type Feature, source, WebCryptoPlatform } from "
 import { platformSigner } from "./webcrypto-signers.ts";
 
 export type { FallbackListener } from "./webcrypto-platform.ts";
-export { importPrivateKey, signerFromCryptoKey, type WebCryptoSignerOptions } from "./webcrypto-signers.ts";
+export { importPrivateKey, signerFromCryptoKey } from "./webcrypto-signers.ts";
 
 /** Options of {@link createWebCryptoProvider}. */
 export interface WebCryptoProviderOptions {

@@ -25,6 +25,11 @@ export interface CertificateSummary {
  *
  * @param der - A certificate; not checked for trust.
  * @returns The reason as text where it cannot be read.
+ * @example
+ * ```ts
+ * const summary = summarizeCertificate(certificates[0] as Uint8Array);
+ * console.log(typeof summary === "object" && summary.subject); // CN=localhost
+ * ```
  */
 export function summarizeCertificate(der: Uint8Array): CertificateSummary | string {
   let certificate: Certificate;

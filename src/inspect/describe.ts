@@ -23,7 +23,14 @@ export interface Description {
   readonly note: string;
 }
 
-/** A handshake message. */
+/**
+ * A handshake message.
+ *
+ * @example
+ * ```ts
+ * console.log(describeMessage("server_hello").section); // RFC 8446 4.1.3
+ * ```
+ */
 export function describeMessage(name: HandshakeName): Description {
   return description(MESSAGES[name]);
 }
@@ -50,6 +57,10 @@ export function describeField(structure: string, field: string): Description | u
  *
  * @param context - The message it stands in, where that changes its meaning.
  * @returns A plain sentence for extensions that this library does not know.
+ * @example
+ * ```ts
+ * console.log(describeExtension("key_share").section); // RFC 8446 4.2.8
+ * ```
  */
 export function describeExtension(name: string, context?: ExtensionContext): Description {
   const notes = own(EXTENSION_NOTES as Readonly<Record<string, ExtensionNotes>>, name);
@@ -63,17 +74,38 @@ export function isStructure(name: string): boolean {
   return Object.hasOwn(FIELDS, name);
 }
 
-/** An alert by its name. */
+/**
+ * An alert by its name.
+ *
+ * @example
+ * ```ts
+ * console.log(describeAlert("unknown_ca").section); // RFC 8446 6.2
+ * ```
+ */
 export function describeAlert(name: AlertName): Description {
   return description(ALERTS[name]);
 }
 
-/** A record's content type by its number. */
+/**
+ * A record's content type by its number.
+ *
+ * @example
+ * ```ts
+ * console.log(describeContentType(22).section); // RFC 8446 5.1
+ * ```
+ */
 export function describeContentType(code: number): Description {
   return description(CONTENT_TYPES[code] ?? ["5", "not a content type of TLS 1.3"]);
 }
 
-/** A state of RFC 8446 Appendix A, seen from one side. */
+/**
+ * A state of RFC 8446 Appendix A, seen from one side.
+ *
+ * @example
+ * ```ts
+ * console.log(describeState("WAIT_SH", "client").section); // RFC 8446 A.1
+ * ```
+ */
 export function describeState(state: StateName, side: Side): Description {
   return description([side === "client" ? "A.1" : "A.2", STATES[side][state] ?? "not a state of this side"]);
 }
@@ -84,7 +116,14 @@ export interface SecretDescription extends Description {
   readonly name: string;
 }
 
-/** What a secret is for. */
+/**
+ * What a secret is for.
+ *
+ * @example
+ * ```ts
+ * console.log(describeSecret("EXPORTER_SECRET").section); // RFC 8446 7.1
+ * ```
+ */
 export function describeSecret(label: SecretLabel): SecretDescription {
   const [name, note] = SECRETS[label];
   return { name, section: "RFC 8446 7.1", note };
@@ -96,6 +135,10 @@ export function describeSecret(label: SecretLabel): SecretDescription {
  * @param from - Who sent it.
  * @param generation - KeyUpdates in that direction before it.
  * @returns `undefined` in the initial epoch: nothing does.
+ * @example
+ * ```ts
+ * console.log(secretInForce("handshake", "server", 0)); // server_handshake_traffic_secret
+ * ```
  */
 export function secretInForce(epoch: Epoch, from: Side, generation: number): string | undefined {
   switch (epoch) {

@@ -23,7 +23,18 @@ export function keyLog(write: (line: string) => void): Observer {
   };
 }
 
-/** Several observers as one. */
+/**
+ * Several observers as one.
+ *
+ * @example
+ * ```ts
+ * const observer = combineObservers(
+ *   keyLog((line) => process.stderr.write(line)),
+ *   createTrace("client", (item) => process.stderr.write(`${item.kind}\n`)),
+ * );
+ * console.log(typeof observer); // function
+ * ```
+ */
 export function combineObservers(...observers: readonly Observer[]): Observer {
   return (observation) => {
     for (const observer of observers) observer(observation);

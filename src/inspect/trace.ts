@@ -170,12 +170,28 @@ export function createTrace(side: Side, onItem: (item: TraceItem) => void): Obse
   };
 }
 
-/** The error that ended a connection as the last item of its trace. */
+/**
+ * The error that ended a connection as the last item of its trace.
+ *
+ * @example
+ * ```ts
+ * const error = await connect(stream, { serverName: "other.example", trust: ca }).catch((reason: TlsError) => reason);
+ * console.log(error instanceof TlsError && traceError(error).code); // ERR_TLS_CERT_ALTNAME_INVALID
+ * ```
+ */
 export function traceError({ code, message, alert, direction, stage }: TlsError): TraceError {
   return { kind: "error", code, message, alert, direction, stage };
 }
 
-/** An item as JSON: bytes as hexadecimal. */
+/**
+ * An item as JSON: bytes as hexadecimal.
+ *
+ * @example
+ * ```ts
+ * const observer = createTrace("client", (item) => process.stdout.write(`${traceJson(item)}\n`));
+ * console.log(typeof observer); // function
+ * ```
+ */
 export function traceJson(item: TraceItem): string {
   return JSON.stringify(item, (_, value: unknown) => (value instanceof Uint8Array ? toHex(value) : value));
 }

@@ -54,7 +54,7 @@ function taggedBlock(shape: Extract<Shape, { kind: "tagged" }>): fc.Arbitrary<un
 }
 
 /** The fewest bytes an encoding of this shape has. */
-export function leastSize(shape: Shape): number {
+function leastSize(shape: Shape): number {
   switch (shape.kind) {
     case "uint":
       return shape.width;

@@ -140,7 +140,7 @@ function codeOf(extension: ExtensionName | number): number {
 }
 
 /** The message as a flow gets it. */
-export function messageOf(bytes: Uint8Array): HandshakeMessage {
+function messageOf(bytes: Uint8Array): HandshakeMessage {
   const body = bytes.subarray(4);
   return { type: messageName(bytes[0] as number, body) as HandshakeName, bytes, body };
 }
