@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes/bytes.ts";
 import { EXTENSIONS, type ExtensionContext, type ExtensionName, extensions } from "../../src/codec/extensions.ts";
-import { decode } from "../../src/codec/schema.ts";
+import { decode, encode } from "../../src/codec/schema.ts";
 import { TlsError } from "../../src/errors.ts";
 import { codeOf } from "../support/errors.ts";
 
@@ -105,6 +105,12 @@ describe("extensions (RFC 8446 4.2)", () => {
       }
     });
   }
+
+  it("are not written where they do not belong", () => {
+    const misplaced = { name: "cookie", code: EXTENSIONS.cookie.code, value: Uint8Array.of(1) };
+    expect(() => encode(extensions("SH"), [misplaced as never])).toThrow(RangeError);
+    expect(() => encode(extensions("CH"), [misplaced as never])).not.toThrow();
+  });
 
   it("each end where their data ends", () => {
     const versions = entry(EXTENSIONS.supported_versions.code, 2, 3, 4, 0);

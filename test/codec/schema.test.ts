@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { latin1 } from "../../src/bytes/bytes.ts";
 import { annotate, type Field, leaves } from "../../src/codec/annotate.ts";
 import { Alert, BODIES, LegacyServerHello, Record as TlsRecord } from "../../src/codec/messages.ts";
-import { decode, encode, type Schema } from "../../src/codec/schema.ts";
+import { decode, encode, fixed, type Schema, uint } from "../../src/codec/schema.ts";
 import { HkdfLabel } from "../../src/schedule/hkdf.ts";
 import { arbitraryOf, nodesOf, openEnded } from "../support/arbitrary.ts";
 import { codeOf } from "../support/errors.ts";
@@ -99,6 +99,18 @@ describe.each(SCHEMAS)("%s", (name, schema) => {
 const BOUNDED = SCHEMAS.flatMap(([name, schema]) => nodesOf(name, schema)).flatMap(([name, schema]) => {
   const { shape } = schema;
   return shape.kind === "opaque" || shape.kind === "list" || shape.kind === "tagged" ? [{ name, schema, shape }] : [];
+});
+
+describe("a value that cannot be expressed", () => {
+  it.each([
+    ["a number too large", uint(1), 256],
+    ["a negative number", uint(2), -1],
+    ["a fraction", uint(2), 0.5],
+    ["fewer bytes than are fixed", fixed(32), new Uint8Array(31)],
+    ["more bytes than are fixed", fixed(32), new Uint8Array(33)],
+  ] as [string, Schema<unknown>, unknown][])("%s: RangeError, a fault of this side", (_what, schema, value) => {
+    expect(() => encode(schema, value)).toThrow(RangeError);
+  });
 });
 
 describe("bounds (RFC 8446 3.4)", () => {

@@ -47,6 +47,7 @@ class Gate {
     return {
       ...provider,
       synchronous: false,
+      synchronous: false,
       groups: provider.groups.map((group) => ({
         name: group.name,
         generate: () =>
@@ -74,6 +75,7 @@ function lateSide(side: Side): { gate: Gate; late: End; other: End } {
     const options: ClientOptions = {
       ...world.clientOptions,
       provider: gate.provider(),
+      identities: [],
       authorize: yes,
       selectIdentity: () =>
         gate.hold("select_identity", () => {
@@ -83,9 +85,11 @@ function lateSide(side: Side): { gate: Gate; late: End; other: End } {
     };
     return { gate, late: end(clientContext(options).engine()), other: world.honestServer() };
   }
+  const { cert, key } = identityOf(world.server);
   const options: ServerOptions = {
     ...world.serverOptions,
     provider: gate.provider(),
+    identities: [{ cert, key: gate.signer(provider.signer(key)) }],
     authorize: yes,
     onClientHello: () => gate.hold("client_hello", () => undefined),
   };

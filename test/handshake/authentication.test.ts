@@ -1,7 +1,8 @@
 /** Certificate, CertificateVerify and Finished, each broken alone, by either side; and who may speak in the clear. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes/bytes.ts";
+import { concat, join } from "../../src/bytes/bytes.ts";
 import { Certificate, CertificateVerify, Finished } from "../../src/codec/messages.ts";
+import { resolveIdentity } from "../../src/engine/index.ts";
 import type { Side } from "../../src/errors.ts";
 import type { HandshakeName, StateName } from "../../src/flow.ts";
 import { signedContent } from "../../src/handshake/auth.ts";
@@ -9,7 +10,7 @@ import type { ClientConfig, ServerConfig } from "../../src/handshake/config.ts";
 import { type End, failure } from "../support/pair.ts";
 import { expectRefusal, verdict } from "../support/refusal.ts";
 import { confront, type Rogue, type Tamper } from "../support/rogue.ts";
-import { createWorld, edit, editBytes, provider, raw, type World } from "../support/world.ts";
+import { createWorld, edit, editBytes, identityOf, provider, raw, type World } from "../support/world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -265,6 +266,28 @@ describe("an empty Certificate", () => {
       tamper: certificate(() => ({ certificate_request_context: Uint8Array.of(0), certificate_list: [] })),
     });
     expectRefusal(server, client, verdict("ERR_TLS_ILLEGAL_PARAMETER", "WAIT_CERT"));
+  });
+});
+
+describe("a client without an identity", () => {
+  it("says so with an empty Certificate, and proves nothing", () => {
+    const client = world.honestClient({ identities: [] });
+    const server = world.rogueServer({}, { clientAuth: "optional" });
+    confront(client, server);
+    expect([failure(client), server.error, server.result?.peer]).toEqual([undefined, undefined, undefined]);
+    const types = server.received.filter(({ type, isProtected }) => type === 22 && isProtected);
+    expect([...join(types.map(({ content }) => content))].slice(0, 9)).toEqual([11, 0, 0, 4, 0, 0, 0, 0, 20]);
+  });
+});
+
+describe("a client whose callback chooses an identity that cannot sign what the server takes", () => {
+  it("fails before it says who it is: handshake_failure", () => {
+    const { cert, key } = identityOf(world.client);
+    const chosen = resolveIdentity({ cert, key }, provider);
+    const victim = world.honestClient({ selectIdentity: () => chosen });
+    const server = world.rogueServer({}, { signatureSchemes: ["ed25519"] });
+    expectRefusal(victim, server, verdict("ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM", "WAIT_FINISHED"));
+    expect(server.received.some(({ type, isProtected }) => type === 22 && isProtected)).toBe(false);
   });
 });
 
