@@ -47,7 +47,6 @@ class Gate {
     return {
       ...provider,
       synchronous: false,
-      synchronous: false,
       groups: provider.groups.map((group) => ({
         name: group.name,
         generate: () =>
