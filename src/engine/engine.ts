@@ -172,8 +172,11 @@ export class TlsEngine {
     if (this.#error !== undefined || this.#readClosed) return bytes.length;
     const taken = Math.min(bytes.length, this.room);
     this.#incoming.reader.push(bytes.subarray(0, taken));
-    this.#process();
-    this.#incoming.reader.keep();
+    try {
+      this.#process();
+    } finally {
+      this.#incoming.reader.keep();
+    }
     return taken;
   }
 
@@ -215,6 +218,8 @@ export class TlsEngine {
     this.#guard(() => {
       output = this.#outgoing.take();
     });
+    // Protection that has failed meanwhile is found here and nowhere else.
+    if (this.#events.length > 0) this.#settle();
     return output.length === 1 ? (output[0] as Uint8Array) : join(output);
   }
 

@@ -73,7 +73,7 @@ export class IncomingRecords {
   next(): InboundRecord | undefined {
     for (;;) {
       if (this.#results.length >= MAX_IN_FLIGHT || this.#held) break;
-      const record = this.reader.next(this.#opener !== undefined);
+      const record = this.#nextOnWire();
       if (record === undefined) break;
       if (this.#results.length === 0 && !this.#isBulk(record)) return this.#observed(this.#open(record));
       this.#openAhead({ ...record, ...copied(record.bytes) });
@@ -83,6 +83,18 @@ export class IncomingRecords {
     this.#inFlight.shift();
     if (this.#results.length === 0) this.#held = false;
     return this.#observed(opened);
+  }
+
+  /** What is wrong with a record's header is found in its turn: those before it are good. */
+  #nextOnWire(): WireRecord | undefined {
+    try {
+      return this.reader.next(this.#opener !== undefined);
+    } catch (error) {
+      if (this.#results.length === 0) throw error;
+      this.#results.pushError(error);
+      this.#held = true;
+      return undefined;
+    }
   }
 
   install(epoch: Epoch, suite: CipherSuite, secret: Uint8Array): void {

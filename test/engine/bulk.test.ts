@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes/bytes.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
+import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import { clientContext, type Observation, serverContext } from "../../src/engine/index.ts";
 import { createTestIdentities, identityOptions, type TestIdentities } from "../support/identities.ts";
 import { BULK_THRESHOLD, lateProvider } from "../support/late-provider.ts";
@@ -98,6 +99,51 @@ describe("records that are protected asynchronously", () => {
       direction: "sent",
     });
     expect(failure(a)).toMatchObject({ alert: "bad_record_mac", direction: "received" });
+  });
+
+  it.each([
+    ["a record type that does not exist", [99, 3, 3, 0, 1], "ERR_SSL_UNEXPECTED_MESSAGE"],
+    ["a record that is too long", [23, 3, 3, 0xff, 0xff], "ERR_SSL_PACKET_LENGTH_TOO_LONG"],
+  ] as const)("are delivered up to %s", async (_what, stray, code) => {
+    const [a, b] = await connected(14);
+    const data = new Uint8Array(BULK_THRESHOLD).fill(4);
+    for (let i = 0; i < 3; i++) a.engine.write(data);
+    let wire = new Uint8Array(0) as Uint8Array;
+    for (; a.engine.busy; wire = concat(wire, a.engine.takeOutput())) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    deliver(b, concat(wire, a.engine.takeOutput(), Uint8Array.from(stray)));
+    await exchangeLate(a, b);
+    expect(concat(...b.received)).toEqual(concat(data, data, data));
+    expect(failure(b)?.code).toBe(code);
+  });
+
+  it("that cannot be protected end the connection, and the listener hears of it", async () => {
+    const broken: CryptoProvider = {
+      ...nobleProvider,
+      synchronous: false,
+      suites: nobleProvider.suites.map((suite) => ({
+        ...suite,
+        aead: (key) => ({
+          ...suite.aead(key),
+          bulk: {
+            threshold: BULK_THRESHOLD,
+            seal: () => Promise.reject(new Error("the accelerator is gone")),
+            open: () => Promise.reject(new Error("the accelerator is gone")),
+          },
+        }),
+      })),
+    };
+    const common = { clock: Date.now, groups: ["x25519"] } as const;
+    const client = { ...common, provider: broken, trust: identities.ca, serverName: "localhost" };
+    const a = end(clientContext(client).engine());
+    const server = { ...common, provider: nobleProvider, identities: [identityOptions(identities.server())] };
+    const b = end(serverContext(server).engine());
+    await exchangeLate(a, b);
+    a.engine.write(new Uint8Array(BULK_THRESHOLD));
+    await exchangeLate(a, b);
+    expect(failure(a)).toMatchObject({ code: "ERR_TLS_INTERNAL", alert: "internal_error" });
+    expect(a.events.at(-1)?.type).toBe("failed");
   });
 
   it("are observed in the order of the wire, as they were written", async () => {

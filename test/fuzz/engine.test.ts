@@ -16,7 +16,7 @@ import type { CommonConfig } from "../../src/handshake/config.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
 import { liveSources } from "../../src/handshake/sources.ts";
 import { trustStore } from "../../src/x509/trust.ts";
-import { lateProvider } from "../support/late-provider.ts";
+import { BULK_THRESHOLD, lateProvider } from "../support/late-provider.ts";
 import { type End, end, failures } from "../support/pair.ts";
 import { Random } from "../support/random.ts";
 import { Rogue, type RogueOptions } from "../support/rogue.ts";
@@ -61,7 +61,8 @@ function seeded<C extends CommonConfig>(config: C, provider: CryptoProvider, pkc
     ...liveSources(provider),
     sign: (_: unknown, ...args: Parameters<typeof signer.sign>) => signer.sign(...args),
   };
-  return { ...config, provider, groups, sources };
+  const suites = config.suites.flatMap(({ name }) => provider.suites.filter((suite) => suite.name === name));
+  return { ...config, provider, suites, groups, sources };
 }
 
 interface Case {
@@ -146,11 +147,13 @@ function rogueOptions(random: Random, layer: Case["layer"]): RogueOptions {
 
 /** Something that a peer may or may not send once it is connected. */
 function afterwards(random: Random, rogue: Rogue, data: Uint8Array[]): void {
-  const piece = random.bytes(1 + random.integer(100));
+  // Around the length from which a late provider protects records late, too.
+  const piece = random.bytes(1 + random.integer(random.chance(0.3) ? 3 * BULK_THRESHOLD : 100));
   const ticket = rawMessage(4, Uint8Array.of(0, 0, 0, 1, 0, 0, 0, 2, 1, 9, 0, 1, 7, 0, 0));
   switch (random.integer(8)) {
     case 0:
-      rogue.sendMessage(rawMessage(24, Uint8Array.of(random.integer(2)))).updateWriteKey();
+      rogue.send({ type: 22, content: rawMessage(24, Uint8Array.of(random.integer(2))), padding: random.integer(600) });
+      rogue.updateWriteKey();
       return;
     case 1:
       for (const message of mutateMessage(random, ticket)) if (message.length > 0) rogue.sendMessage(message);
@@ -199,13 +202,14 @@ async function run(seed: number): Promise<{ readonly outcome: string; readonly s
       wroteMore++;
       idle = 0;
       for (let i = random.integer(4); i >= 0; i--) afterwards(random, rogue, sent);
-      if (engine.result !== undefined && engine.writable > 0 && !engine.finished) engine.write(random.bytes(10));
+      if (engine.result !== undefined && engine.writable > 0 && !engine.finished)
+        engine.write(random.bytes(random.pick([10, 1000])));
     }
     if (late && idle > 0) await new Promise((resolve) => setImmediate(resolve));
   }
   const beforeEnd = engine.error;
   engine.receiveEnd();
-  if (late) for (let i = 0; i < 8; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let turns = 0; turns < 200 && engine.busy; turns++) await new Promise((resolve) => setImmediate(resolve));
   check(victim, alerts());
   if (layer === "wire") {
     const received = join(victim.received);

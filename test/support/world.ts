@@ -1,7 +1,7 @@
 /** Two parties that trust each other's authority, and the means to replace either by a rogue. */
 import { concat } from "../../src/bytes/bytes.ts";
 import { EXTENSIONS, type ExtensionName } from "../../src/codec/extensions.ts";
-import { encodeMessage, type HandshakeMessage, messageName } from "../../src/codec/messages.ts";
+import { encodeMessage, messageName } from "../../src/codec/messages.ts";
 import { decode, type Schema } from "../../src/codec/schema.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
@@ -137,12 +137,6 @@ export function withRaw<E extends Named>(
 
 function codeOf(extension: ExtensionName | number): number {
   return typeof extension === "number" ? extension : EXTENSIONS[extension].code;
-}
-
-/** The message as a flow gets it. */
-function messageOf(bytes: Uint8Array): HandshakeMessage {
-  const body = bytes.subarray(4);
-  return { type: messageName(bytes[0] as number, body) as HandshakeName, bytes, body };
 }
 
 function same<T>(value: T): T {
