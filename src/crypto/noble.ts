@@ -12,7 +12,7 @@ import { type DiffieHellmanKey, diffieHellman, x25519MlKem768 } from "./groups.t
 import { COORDINATE_LENGTH, type Curve, type PrivateKeyParts, parsePkcs8, parseSpki, usableRsa } from "./keys.ts";
 import { canSignWith, rsaPssSign, rsaVerify } from "./noble-rsa.ts";
 import { aesGcmSuites, NOBLE_HASHES, nobleHashes, nobleSuite, platformRandom } from "./noble-symmetric.ts";
-import type { CryptoProvider, Group, PublicKey, SignatureAlgorithm, Signer } from "./provider.ts";
+import type { CryptoProvider, Group, MlKem768, PublicKey, SignatureAlgorithm, Signer } from "./provider.ts";
 import { algorithmFits, schemeAlgorithm, schemesFor } from "./signatures.ts";
 
 const CURVES = { "P-256": p256, "P-384": p384, "P-521": p521 };
@@ -80,7 +80,7 @@ function sign(key: PrivateKeyParts, algorithm: SignatureAlgorithm, message: Uint
   return ed25519.sign(message, key.key);
 }
 
-function createProvider(): CryptoProvider {
+function createProvider(mlKem?: MlKem768): CryptoProvider {
   const hashes = nobleHashes();
   const x25519Group = diffieHellman("x25519", 32, x25519Key);
   return {
@@ -91,13 +91,13 @@ function createProvider(): CryptoProvider {
     // ChaCha20-Poly1305 is three to four times faster here than AES-GCM.
     suites: [nobleSuite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, chacha20poly1305), ...aesGcmSuites(hashes)],
     groups: [
-      x25519MlKem768(x25519Group, ml_kem768),
+      ...(mlKem === undefined ? [] : [x25519MlKem768(x25519Group, mlKem)]),
       x25519Group,
       ecdhe("secp256r1", "P-256"),
       ecdhe("secp384r1", "P-384"),
       ecdhe("secp521r1", "P-521"),
     ],
-    mlKem768: ml_kem768,
+    mlKem768: mlKem,
     verify,
     canVerify: (key, algorithm) => algorithmFits(algorithm, key),
     signer,
@@ -113,4 +113,44 @@ function createProvider(): CryptoProvider {
  * console.log(suite?.name); // TLS_CHACHA20_POLY1305_SHA256
  * ```
  */
-export const nobleProvider: CryptoProvider = /* @__PURE__ */ createProvider();
+export const nobleProvider: CryptoProvider = /* @__PURE__ */ createProvider(ml_kem768);
+
+/**
+ * {@link nobleProvider} without X25519MLKEM768, for who counts bytes: a bundler leaves ML-KEM out then.
+ *
+ * @example
+ * ```ts
+ * const provider = createWebCryptoProvider({ fallback: classicalProvider });
+ * console.log(provider.groups[0]?.name); // x25519
+ * ```
+ */
+export const classicalProvider: CryptoProvider = /* @__PURE__ */ createProvider();
+
+/**
+ * ML-KEM-768 alone (FIPS 203), for X25519MLKEM768 over the X25519 of a platform.
+ *
+ * @example
+ * ```ts
+ * const provider = createWebCryptoProvider({ mlKem768 });
+ * await provider.warmup();
+ * console.log(provider.groups[0]?.name); // X25519MLKEM768
+ * ```
+ */
+export const mlKem768: MlKem768 = ml_kem768;
+
+/** The curves that TLS uses by default; P-521's tables can wait. */
+const WARM_CURVES = [p256, p384, ed25519] as const;
+
+/**
+ * Builds the tables that noble would build at first use: a quarter of a second altogether, never needed.
+ *
+ * @example
+ * ```ts
+ * warmup();
+ * const session = await connect(stream, { provider: nobleProvider, serverName: "localhost", trust: ca });
+ * ```
+ */
+export function warmup(): void {
+  x25519.keygen();
+  for (const { keygen } of WARM_CURVES) keygen();
+}

@@ -16,6 +16,7 @@ import type { SessionOptions, TlsSession } from "../transport/session.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { listen, type ServeOptions, type SessionHandler, type TlsServer } from "./serve.ts";
 
+export { nobleProvider } from "../crypto/noble.ts";
 export { createNodeProvider, nodeProvider } from "../crypto/node.ts";
 export { socketStream } from "../transport/node-socket.ts";
 export * from "../transport/surface.ts";
@@ -40,7 +41,7 @@ export type TcpConnectOptions = ConnectOptions & {
  * ```
  */
 export function clientContext(options: ClientConfiguration): EngineContext {
-  return prepareClient(withDefaults(options, createNodeProvider()));
+  return prepareClient(withDefaults(options, createNodeProvider));
 }
 
 /**
@@ -57,7 +58,7 @@ export function clientContext(options: ClientConfiguration): EngineContext {
  * ```
  */
 export function serverContext(options: ServerConfiguration): EngineContext {
-  return prepareServer(withDefaults(options, createNodeProvider()));
+  return prepareServer(withDefaults(options, createNodeProvider));
 }
 
 /**
@@ -91,11 +92,16 @@ export async function connect(
   options?: ConnectOptions | EngineContext,
   session?: SessionOptions,
 ): Promise<TlsSession> {
-  if ("readable" in to) return openClient(to, options as ConnectOptions, session, nodeProvider);
+  if ("readable" in to) return openClient(to, options as ConnectOptions, session, () => nodeProvider);
   const { host, port, ...rest } = to;
   // Before anything is opened: an option that cannot be used costs no connection.
   const engineOptions = { ...rest, serverName: rest.serverName ?? host };
-  return openClient(() => socketStream(connectTcp({ host, port })), engineOptions, session, nodeProvider);
+  return openClient(
+    () => socketStream(connectTcp({ host, port })),
+    engineOptions,
+    session,
+    () => nodeProvider,
+  );
 }
 
 /**
@@ -122,7 +128,7 @@ export async function accept(
   options: AcceptOptions | EngineContext,
   session?: SessionOptions,
 ): Promise<TlsSession> {
-  return openServer(stream, options, session, nodeProvider);
+  return openServer(stream, options, session, () => nodeProvider);
 }
 
 /**

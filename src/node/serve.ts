@@ -57,7 +57,7 @@ export async function listen(
   if (context !== undefined && Object.keys(configuration).length > 0) {
     throw fault("ERR_TLS_OPTION", `a context and ${Object.keys(configuration).join(", ")}`);
   }
-  const ready = context ?? serverContext(withDefaults(configuration as ServerConfiguration, provider));
+  const ready = context ?? serverContext(withDefaults(configuration as ServerConfiguration, () => provider));
   if (!isContext(ready)) throw fault("ERR_TLS_OPTION", "context is not an engine context");
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -85,7 +85,7 @@ async function attend(
   handler: SessionHandler,
   provider: CryptoProvider,
 ): Promise<void> {
-  const session = await openServer(socketStream(socket), context, options, provider);
+  const session = await openServer(socketStream(socket), context, options, () => provider);
   try {
     await handler(session, socket);
     await session.close();

@@ -35,12 +35,12 @@ const SESSION_NAMES = [
   "onEvent",
 ] as const satisfies readonly (keyof SessionOptions)[];
 
-/** A client's session with `provider` as default; the stream is opened once the options are known to be good. */
+/** A client's session with what `provider` makes as default; the stream is opened once the options are known to be good. */
 export function openClient(
   stream: ByteStream | (() => ByteStream),
   options: ConnectOptions | EngineContext,
   session: SessionOptions | undefined,
-  provider: CryptoProvider,
+  provider: () => CryptoProvider,
 ): Promise<TlsSession> {
   if (isContext(options)) return open("client", options, stream, session ?? {});
   if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
@@ -48,12 +48,12 @@ export function openClient(
   return open("client", clientContext(withDefaults(configuration, provider)), stream, own);
 }
 
-/** A server's session with `provider` as default. */
+/** A server's session with what `provider` makes as default. */
 export function openServer(
   stream: ByteStream,
   options: AcceptOptions | EngineContext,
   session: SessionOptions | undefined,
-  provider: CryptoProvider,
+  provider: () => CryptoProvider,
 ): Promise<TlsSession> {
   if (isContext(options)) return open("server", options, stream, session ?? {});
   if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
@@ -68,9 +68,9 @@ export function isContext(options: object): options is EngineContext {
 /** The engine's options with what the entry points supply. */
 export function withDefaults<T extends Defaults>(
   options: T,
-  provider: CryptoProvider,
+  provider: () => CryptoProvider,
 ): T & { readonly provider: CryptoProvider; readonly clock: () => number } {
-  return { ...options, provider: options.provider ?? provider, clock: options.clock ?? Date.now };
+  return { ...options, provider: options.provider ?? provider(), clock: options.clock ?? Date.now };
 }
 
 /** The engine refuses what it does not know, so what concerns one connection is taken out first. */

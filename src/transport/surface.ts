@@ -1,6 +1,5 @@
 /** What every entry point exports besides its own `connect` and `accept`. */
 export { parsePrivateKey } from "../crypto/keys.ts";
-export { nobleProvider } from "../crypto/noble.ts";
 export type { CryptoProvider, Signer } from "../crypto/provider.ts";
 export type {
   EngineContext,

@@ -49,6 +49,7 @@ export const prelude = {
   },
   clientHello: async (): Promise<Uint8Array> => {
     const engine = clientContext({
+      provider: nobleProvider,
       serverName: "localhost",
       trust: (await material()).authority.certificatePem,
     }).engine();

@@ -20,6 +20,7 @@ const ORDER = [
   "gateway",
   "bench",
   "cli",
+  "lean",
   "index",
 ] as const;
 

@@ -1,0 +1,158 @@
+/**
+ * The same with WebCrypto alone, for who counts bytes: no elliptic curve, no ML-KEM and no RSA is bundled. What the
+ * platform lacks is not offered.
+ */
+import { createWebCryptoProvider, type WebCryptoProvider } from "./crypto/webcrypto.ts";
+import { type EngineContext, clientContext as prepareClient, serverContext as prepareServer } from "./engine/index.ts";
+import { fault } from "./errors.ts";
+import {
+  type AcceptOptions,
+  type ClientConfiguration,
+  type ConnectOptions,
+  type Defaults,
+  isContext,
+  openClient,
+  openServer,
+  type ServerConfiguration,
+  withDefaults,
+} from "./transport/establish.ts";
+import type { SessionOptions, TlsSession } from "./transport/session.ts";
+import type { ByteStream } from "./transport/stream.ts";
+
+export {
+  createWebCryptoProvider,
+  importPrivateKey,
+  signerFromCryptoKey,
+  type WebCryptoProvider,
+  type WebCryptoProviderOptions,
+} from "./crypto/webcrypto.ts";
+export * from "./transport/surface.ts";
+
+/** For single connections; contexts have one each, with a cache of imported keys that is theirs. */
+let shared: Promise<WebCryptoProvider> | undefined;
+function sharedProvider(): Promise<WebCryptoProvider> {
+  shared ??= warmProvider(0);
+  return shared;
+}
+
+/** Without a fallback, what is offered depends on the platform, which has to be tried out first. */
+async function warmProvider(keyCacheSize?: number): Promise<WebCryptoProvider> {
+  const provider = createWebCryptoProvider({ keyCacheSize });
+  await provider.warmup();
+  if (provider.groups.length === 0) throw fault("ERR_TLS_OPTION", "there is no WebCrypto here, and nothing else");
+  return provider;
+}
+
+/** The provider to fall back on; none is made where the options have theirs. */
+async function defaultFor(options: Defaults | EngineContext): Promise<() => WebCryptoProvider> {
+  const provider = isContext(options) || options.provider !== undefined ? undefined : await sharedProvider();
+  return () => provider as WebCryptoProvider;
+}
+
+/**
+ * Tries out what the platform's WebCrypto has, before the first connection would.
+ *
+ * @example
+ * ```ts
+ * await warmup();
+ * const session = await connect(stream, { serverName: "localhost", trust: ca, identities: [{ cert, key }] });
+ * console.log(session.verified); // true
+ * ```
+ */
+export async function warmup(): Promise<void> {
+  await sharedProvider();
+}
+
+/**
+ * Prepares clients that share their configuration, for this platform: keys and certificates are read once.
+ *
+ * @throws TlsError `ERR_TLS_OPTION`, `ERR_TLS_KEY`, `ERR_TLS_PEM`, `CERT_PARSE_ERROR`.
+ * @example
+ * ```ts
+ * import { clientContext, connect } from "mutls/lean";
+ *
+ * const context = await clientContext({ serverName: "localhost", trust: ca, identities: [{ cert, key }] });
+ * const session = await connect(stream, context);
+ * console.log(session.verified); // true
+ * ```
+ */
+export async function clientContext(options: ClientConfiguration): Promise<EngineContext> {
+  const provider = options.provider ?? (await warmProvider());
+  return prepareClient(withDefaults(options, () => provider));
+}
+
+/**
+ * Prepares a server for any number of connections, for this platform: keys and certificates are read once.
+ *
+ * @throws TlsError `ERR_TLS_OPTION`, `ERR_TLS_KEY`, `ERR_TLS_PEM`, `CERT_PARSE_ERROR`.
+ * @example
+ * ```ts
+ * import { accept, connect, memoryPair, serverContext } from "mutls/lean";
+ *
+ * const context = await serverContext({ identities: [{ cert, key }], clientAuth: "on", trust: ca });
+ * const [near, far] = memoryPair();
+ * const accepting = accept(far, context);
+ * await connect(near, { serverName: "localhost", trust: ca, identities: [{ cert, key }] });
+ * console.log((await accepting).verified); // true
+ * ```
+ */
+export async function serverContext(options: ServerConfiguration): Promise<EngineContext> {
+  const provider = options.provider ?? (await warmProvider());
+  return prepareServer(withDefaults(options, () => provider));
+}
+
+/**
+ * A TLS 1.3 client over a byte stream, as the root entry point's `connect`. Without a `provider` of its own it offers
+ * what this platform's WebCrypto has.
+ *
+ * @param stream - The session's from now on.
+ * @param options - Or a {@link clientContext}, with what concerns this connection as third argument.
+ * @throws TlsError `ERR_TLS_OPTION` and the like for the options; whatever makes the handshake fail; `ERR_TLS_ABORTED`,
+ * `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_TRANSPORT`.
+ * @example
+ * ```ts
+ * import { connect } from "mutls/lean";
+ *
+ * const session = await connect(stream, { serverName: "localhost", trust: ca, identities: [{ cert, key }] });
+ * const writer = session.writable.getWriter();
+ * await writer.write(new TextEncoder().encode("hello"));
+ * await writer.close();
+ * console.log(await new Response(session.readable).text()); // hello
+ * ```
+ */
+export async function connect(
+  stream: ByteStream,
+  options: ConnectOptions | EngineContext,
+  session?: SessionOptions,
+): Promise<TlsSession> {
+  return openClient(stream, options, session, await defaultFor(options));
+}
+
+/**
+ * A TLS 1.3 server over a byte stream, as the root entry point's `accept`. Without a `provider` of its own it takes
+ * what this platform's WebCrypto has.
+ *
+ * @param stream - The session's from now on.
+ * @param options - Or a {@link serverContext}, with what concerns this connection as third argument.
+ * @throws TlsError `ERR_TLS_OPTION` and the like for the options; whatever makes the handshake fail; `ERR_TLS_ABORTED`,
+ * `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_TRANSPORT`.
+ * @example
+ * ```ts
+ * import { accept, connect, memoryPair } from "mutls/lean";
+ *
+ * const [near, far] = memoryPair();
+ * const [client, server] = await Promise.all([
+ *   connect(near, { serverName: "localhost", trust: ca }),
+ *   accept(far, { identities: [{ cert, key }] }),
+ * ]);
+ * await server.close();
+ * console.log(client.peer?.commonName); // localhost
+ * ```
+ */
+export async function accept(
+  stream: ByteStream,
+  options: AcceptOptions | EngineContext,
+  session?: SessionOptions,
+): Promise<TlsSession> {
+  return openServer(stream, options, session, await defaultFor(options));
+}
