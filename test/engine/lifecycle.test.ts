@@ -264,6 +264,24 @@ describe("events", () => {
     expect([deepest, told]).toEqual([1, ["handshake", "failed"]]);
   });
 
+  it("whose handler throws leave the caller's bytes the caller's", () => {
+    const [client, server] = [world.honestClient(), world.honestServer()];
+    exchange(client, server);
+    server.engine.write(utf8("one"));
+    const first = server.engine.takeOutput();
+    server.engine.write(utf8("two"));
+    const second = server.engine.takeOutput();
+    client.engine.listen(() => {
+      throw new Error("a handler's own fault");
+    });
+    const bytes = concat(first, second.subarray(0, 10));
+    expect(() => client.engine.receive(bytes)).toThrow("a handler's own fault");
+    bytes.fill(0);
+    client.engine.listen(() => {});
+    deliver(client, second.subarray(10));
+    expect([failure(client), join(client.received)]).toEqual([undefined, utf8("onetwo")]);
+  });
+
   it("say once that this side was accepted", () => {
     const [client, server] = [world.honestClient(), world.honestServer()];
     for (let i = 0; i < 3; i++) {
