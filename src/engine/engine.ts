@@ -361,6 +361,7 @@ export class TlsEngine {
       if (outcome !== "nothing") this.#noteAccepted();
       if (outcome === "closed") {
         this.#readClosed = true;
+        this.#incoming.wipe();
         this.#events.push({ type: "end" });
       }
       return true;
@@ -425,7 +426,9 @@ export class TlsEngine {
   }
 
   #flushOutbound(): void {
-    if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.flush());
+    if (this.#running || this.#error !== undefined) return;
+    this.#guard(() => this.#outbound.flush());
+    if (this.#outbound.closed) this.#outgoing.wipe();
   }
 
   /** Ends everything with one error, and with one alert where this side found the fault. */
