@@ -6,8 +6,9 @@ import { type ClientOptions, resolveClient, resolveLimits, resolveServer, type S
 
 export type { EngineEvent } from "./engine.ts";
 export { TlsEngine } from "./engine.ts";
+export { type IdentityOptions, resolveIdentity } from "./identity.ts";
 export type { Direction, Observation, Observer } from "./observer.ts";
-export { type ClientOptions, type IdentityOptions, resolveIdentity, type ServerOptions } from "./options.ts";
+export type { ClientOptions, ServerOptions } from "./options.ts";
 
 /** Options resolved once, keys and certificates read, for any number of connections. */
 export interface EngineContext {

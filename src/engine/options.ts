@@ -1,14 +1,12 @@
 /** What users may set, resolved into what the handshake runs with. Unknown and contradictory options are refused. */
-import { readPem } from "../bytes/pem.ts";
 import {
   type CipherSuiteName,
   type NamedGroupName,
   SignatureScheme,
   type SignatureSchemeName,
 } from "../codec/registry.ts";
-import { parsePrivateKey } from "../crypto/keys.ts";
-import type { CryptoProvider, KeyAlgorithm, Signer } from "../crypto/provider.ts";
-import { schemeAlgorithm, verifyScheme } from "../crypto/signatures.ts";
+import type { CryptoProvider, KeyAlgorithm } from "../crypto/provider.ts";
+import { schemeAlgorithm } from "../crypto/signatures.ts";
 import { fault } from "../errors.ts";
 import { type Awaitable, isPromiseLike } from "../flow.ts";
 import type {
@@ -16,13 +14,11 @@ import type {
   ClientConfig,
   ClientHelloInfo,
   CommonConfig,
-  IdentityRequest,
   Negotiated,
-  OidFilter,
   ServerChoice,
   ServerConfig,
 } from "../handshake/config.ts";
-import { createIdentity, type Identity } from "../handshake/identity.ts";
+import type { Identity, IdentityRequest, OidFilter } from "../handshake/identity.ts";
 import { liveSources } from "../handshake/sources.ts";
 import { MAX_PLAINTEXT } from "../record/framing.ts";
 import { parseAddress } from "../x509/address.ts";
@@ -31,15 +27,8 @@ import { referenceName } from "../x509/names.ts";
 import { type TrustSource, TrustStore, trustStore } from "../x509/trust.ts";
 import { acceptAnyVerifier, type CertificateVerifier, trustVerifier } from "../x509/verifier.ts";
 import type { EngineLimits } from "./engine.ts";
+import { type IdentityOptions, resolveIdentity } from "./identity.ts";
 import type { Observer } from "./observer.ts";
-
-/** A certificate chain with its key, in whatever form the user has them. */
-export interface IdentityOptions {
-  /** PEM of the chain, the end entity's certificate first; or DER of each. */
-  readonly cert: string | Uint8Array | readonly Uint8Array[];
-  /** PEM or DER (PKCS#8, SEC1, PKCS#1), or something that signs: a CryptoKey's or KMS's {@link Signer}. */
-  readonly key: string | Uint8Array | Signer;
-}
 
 /** Options of both roles. */
 export interface CommonOptions {
@@ -236,48 +225,6 @@ export function resolveLimits(options: CommonOptions): EngineLimits {
     highWaterMark: within(options.highWaterMark, 0x8000, 0x40000000, 0x20000, "highWaterMark"),
     observer: options.observer,
   };
-}
-
-/**
- * An identity from PEM or DER. A key given as such is held against the certificate, where the provider answers at once; a
- * {@link Signer} is taken at its word.
- *
- * @throws TlsError `ERR_TLS_PEM`, `ERR_TLS_KEY` or `CERT_PARSE_ERROR` for what cannot be read,
- * `ERR_OSSL_X509_KEY_VALUES_MISMATCH` for a key that is another certificate's.
- * @example
- * ```ts
- * const identity = resolveIdentity({ cert, key }, nobleProvider);
- * console.log(identity.schemes[0]); // ecdsa_secp256r1_sha256
- * ```
- */
-export function resolveIdentity(identity: Identity | IdentityOptions, provider: CryptoProvider): Identity {
-  if ("parsed" in identity) return identity;
-  const { cert, key } = identity;
-  if (typeof key !== "string" && !(key instanceof Uint8Array)) return createIdentity(certificateChain(cert), key);
-  const resolved = createIdentity(certificateChain(cert), provider.signer(parsePrivateKey(key)));
-  assertSameKey(resolved, provider);
-  return resolved;
-}
-
-/** By a signature, since that is what every provider can make and check. */
-function assertSameKey({ parsed, signer, schemes }: Identity, provider: CryptoProvider): void {
-  const [scheme] = schemes;
-  const [certificate] = parsed;
-  if (!provider.synchronous || scheme === undefined || certificate === undefined) return;
-  const probe = new Uint8Array(32);
-  const signature = signer.sign(scheme, probe) as Uint8Array;
-  if (verifyScheme(provider, scheme, certificate.publicKey, probe, signature) !== true) {
-    throw fault("ERR_OSSL_X509_KEY_VALUES_MISMATCH", `certificate of ${certificate.subject.text}`);
-  }
-}
-
-function certificateChain(cert: IdentityOptions["cert"]): readonly Uint8Array[] {
-  if (typeof cert !== "string" && !(cert instanceof Uint8Array)) return cert;
-  // A SEQUENCE tag begins DER; PEM is text.
-  if (typeof cert !== "string" && cert[0] === 0x30) return [cert];
-  const chain = readPem(cert).filter(({ label }) => label === "CERTIFICATE" || label === "X509 CERTIFICATE");
-  if (chain.length === 0) throw fault("ERR_TLS_PEM", "no certificate in the PEM");
-  return chain.map(({ der }) => der);
 }
 
 function resolveCommon(options: CommonOptions): CommonConfig {

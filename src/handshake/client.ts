@@ -20,8 +20,8 @@ import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { parseAddress } from "../x509/address.ts";
 import { checkCertificateVerify, checkFinished, presentIdentity, readCertificate, sendFinished } from "./auth.ts";
-import type { ClientConfig, HandshakeResult, IdentityRequest } from "./config.ts";
-import { type Identity, selectClientIdentity, usableScheme } from "./identity.ts";
+import type { ClientConfig, HandshakeResult } from "./config.ts";
+import { type Identity, type IdentityRequest, selectClientIdentity, usableScheme } from "./identity.ts";
 import { call, type HandshakeEffects, receive } from "./io.ts";
 import { checkResponses, checkServerHello, refuseOlderVersion } from "./negotiate.ts";
 

@@ -6,7 +6,7 @@ import type { CipherSuite, CryptoProvider, Group } from "../crypto/provider.ts";
 import type { Awaitable } from "../flow.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import type { CertificateVerifier } from "../x509/verifier.ts";
-import type { Identity } from "./identity.ts";
+import type { Identity, IdentityRequest, OidFilter } from "./identity.ts";
 import type { Sources } from "./sources.ts";
 
 /** What both roles need. */
@@ -78,14 +78,6 @@ export interface ServerConfig extends CommonConfig, ServerChoice {
   readonly onClientHello: ((hello: ClientHelloInfo) => Awaitable<Partial<ServerChoice> | undefined>) | undefined;
 }
 
-/** RFC 8446 4.2.5 */
-export interface OidFilter {
-  /** DER of the OBJECT IDENTIFIER, tag and length included. */
-  readonly certificate_extension_oid: Uint8Array;
-  /** DER of the extension's value. */
-  readonly certificate_extension_values: Uint8Array;
-}
-
 /** What a ClientHello callback sees. */
 export interface ClientHelloInfo {
   readonly serverName: string | undefined;
@@ -94,15 +86,6 @@ export interface ClientHelloInfo {
   readonly cipherSuites: readonly number[];
   readonly groups: readonly number[];
   readonly raw: ClientHello;
-}
-
-/** What a server's CertificateRequest asks for. */
-export interface IdentityRequest {
-  readonly signatureSchemes: readonly number[];
-  readonly certificateSignatureSchemes: readonly number[];
-  /** DER distinguished names; empty: no hint. */
-  readonly authorities: readonly Uint8Array[];
-  readonly oidFilters: readonly OidFilter[];
 }
 
 /** What both sides agreed on, whoever they are. */

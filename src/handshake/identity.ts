@@ -9,7 +9,6 @@ import type { Certificate } from "../x509/certificate.ts";
 import { DistinguishedName } from "../x509/distinguished.ts";
 import { matchesHost } from "../x509/names.ts";
 import { parseCertificate } from "../x509/parse.ts";
-import type { ClientConfig, IdentityRequest, OidFilter } from "./config.ts";
 import type { HandshakeEvent } from "./io.ts";
 
 /** A certificate chain and the key of its first certificate. */
@@ -20,6 +19,23 @@ export interface Identity {
   readonly signer: Signer;
   /** The signer's schemes that fit the certificate's key. */
   readonly schemes: readonly SignatureSchemeName[];
+}
+
+/** RFC 8446 4.2.5 */
+export interface OidFilter {
+  /** DER of the OBJECT IDENTIFIER, tag and length included. */
+  readonly certificate_extension_oid: Uint8Array;
+  /** DER of the extension's value. */
+  readonly certificate_extension_values: Uint8Array;
+}
+
+/** What a server's CertificateRequest asks for. */
+export interface IdentityRequest {
+  readonly signatureSchemes: readonly number[];
+  readonly certificateSignatureSchemes: readonly number[];
+  /** DER distinguished names; empty: no hint. */
+  readonly authorities: readonly Uint8Array[];
+  readonly oidFilters: readonly OidFilter[];
 }
 
 /**
@@ -73,7 +89,7 @@ export function selectServerIdentity(
 
 /** A client's identity for a CertificateRequest, RFC 8446 4.4.2.3; none is an answer, and an event. */
 export function selectClientIdentity(
-  config: Pick<ClientConfig, "identities" | "ignoreRequestHints">,
+  config: { readonly identities: readonly Identity[]; readonly ignoreRequestHints: boolean },
   request: IdentityRequest,
   emit: (event: HandshakeEvent) => void,
 ): Identity | undefined {

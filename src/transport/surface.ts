@@ -17,8 +17,8 @@ export {
   type TlsErrorCode,
 } from "../errors.ts";
 export type { Awaitable } from "../flow.ts";
-export type { ClientAuth, ClientHelloInfo, IdentityRequest, Negotiated } from "../handshake/config.ts";
-export type { Identity } from "../handshake/identity.ts";
+export type { ClientAuth, ClientHelloInfo, Negotiated } from "../handshake/config.ts";
+export type { Identity, IdentityRequest } from "../handshake/identity.ts";
 export type { Certificate } from "../x509/certificate.ts";
 export type { PeerIdentity, PeerNames } from "../x509/identity.ts";
 export { parseCertificate } from "../x509/parse.ts";

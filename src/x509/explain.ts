@@ -2,7 +2,15 @@
 import { type CauseCode, fault, type TlsError } from "../errors.ts";
 import { formatAddress } from "./address.ts";
 import type { Certificate } from "./certificate.ts";
-import type { FailedPath } from "./path.ts";
+import type { Violation } from "./rules.ts";
+
+/** A path that ended without reaching an anchor. */
+export interface FailedPath extends Violation {
+  /** End entity first; the certificate at fault is the last, or follows it. */
+  readonly path: readonly Certificate[];
+  /** How telling this failure is beside others: the highest gives the error its code. */
+  readonly rank: number;
+}
 
 /** What would mend each cause, for whoever reads the log. */
 const REMEDIES: { readonly [Code in CauseCode]?: string } = {

@@ -5,7 +5,7 @@ import { algorithmFits, certificateSignatureAlgorithm } from "../crypto/signatur
 import { type CauseCode, TlsError } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
 import type { Certificate } from "./certificate.ts";
-import { rejection } from "./explain.ts";
+import { type FailedPath, rejection } from "./explain.ts";
 import { brokenRule, isSelfIssued, keyText, type PathPolicy, type RuleContext, type Violation } from "./rules.ts";
 import type { TrustStore } from "./trust.ts";
 
@@ -32,14 +32,6 @@ export interface PathRequest {
 
 /** Certificates from the end entity upwards. */
 export type Path = readonly [Certificate, ...Certificate[]];
-
-/** A path that ended without reaching an anchor. */
-export interface FailedPath extends Violation {
-  /** End entity first; the certificate at fault is the last, or follows it. */
-  readonly path: readonly Certificate[];
-  /** How telling this failure is beside others: the highest gives the error its code. */
-  readonly rank: number;
-}
 
 /** Ranks. A rule broken on the way up tells more than a signature that does not fit, and that more than an end. */
 const RANK = { guess: 0, end: 1, signature: 2, rule: 3, limit: 4 } as const;

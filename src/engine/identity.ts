@@ -1,0 +1,57 @@
+/** Identities as users have them, read into what the handshake presents. */
+import { readPem } from "../bytes/pem.ts";
+import { parsePrivateKey } from "../crypto/keys.ts";
+import type { CryptoProvider, Signer } from "../crypto/provider.ts";
+import { verifyScheme } from "../crypto/signatures.ts";
+import { fault } from "../errors.ts";
+import { createIdentity, type Identity } from "../handshake/identity.ts";
+
+/** A certificate chain with its key, in whatever form the user has them. */
+export interface IdentityOptions {
+  /** PEM of the chain, the end entity's certificate first; or DER of each. */
+  readonly cert: string | Uint8Array | readonly Uint8Array[];
+  /** PEM or DER (PKCS#8, SEC1, PKCS#1), or something that signs: a CryptoKey's or KMS's {@link Signer}. */
+  readonly key: string | Uint8Array | Signer;
+}
+
+/**
+ * An identity from PEM or DER. A key given as such is held against the certificate, where the provider answers at once; a
+ * {@link Signer} is taken at its word.
+ *
+ * @throws TlsError `ERR_TLS_PEM`, `ERR_TLS_KEY` or `CERT_PARSE_ERROR` for what cannot be read,
+ * `ERR_OSSL_X509_KEY_VALUES_MISMATCH` for a key that is another certificate's.
+ * @example
+ * ```ts
+ * const identity = resolveIdentity({ cert, key }, nobleProvider);
+ * console.log(identity.schemes[0]); // ecdsa_secp256r1_sha256
+ * ```
+ */
+export function resolveIdentity(identity: Identity | IdentityOptions, provider: CryptoProvider): Identity {
+  if ("parsed" in identity) return identity;
+  const { cert, key } = identity;
+  if (typeof key !== "string" && !(key instanceof Uint8Array)) return createIdentity(certificateChain(cert), key);
+  const resolved = createIdentity(certificateChain(cert), provider.signer(parsePrivateKey(key)));
+  assertSameKey(resolved, provider);
+  return resolved;
+}
+
+/** By a signature, since that is what every provider can make and check. */
+function assertSameKey({ parsed, signer, schemes }: Identity, provider: CryptoProvider): void {
+  const [scheme] = schemes;
+  const [certificate] = parsed;
+  if (!provider.synchronous || scheme === undefined || certificate === undefined) return;
+  const probe = new Uint8Array(32);
+  const signature = signer.sign(scheme, probe) as Uint8Array;
+  if (verifyScheme(provider, scheme, certificate.publicKey, probe, signature) !== true) {
+    throw fault("ERR_OSSL_X509_KEY_VALUES_MISMATCH", `certificate of ${certificate.subject.text}`);
+  }
+}
+
+function certificateChain(cert: IdentityOptions["cert"]): readonly Uint8Array[] {
+  if (typeof cert !== "string" && !(cert instanceof Uint8Array)) return cert;
+  // A SEQUENCE tag begins DER; PEM is text.
+  if (typeof cert !== "string" && cert[0] === 0x30) return [cert];
+  const chain = readPem(cert).filter(({ label }) => label === "CERTIFICATE" || label === "X509 CERTIFICATE");
+  if (chain.length === 0) throw fault("ERR_TLS_PEM", "no certificate in the PEM");
+  return chain.map(({ der }) => der);
+}
