@@ -1,0 +1,225 @@
+/** Credentials, trust and preferences that connections share: node:tls's SecureContext. */
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import tls, { type SecureContextOptions } from "node:tls";
+import { readPem } from "../../bytes/pem.ts";
+import type { SignatureSchemeName } from "../../codec/registry.ts";
+import { nodeProvider } from "../../crypto/node.ts";
+import type { Signer } from "../../crypto/provider.ts";
+import { resolveClient, resolveServer } from "../../engine/options.ts";
+import { fault } from "../../errors.ts";
+import type { ClientConfig, ServerConfig } from "../../handshake/config.ts";
+import { createIdentity, type Identity } from "../../handshake/identity.ts";
+import { TrustStore, trustStore } from "../../x509/trust.ts";
+import { acceptAnyVerifier, type CertificateVerifier, trustVerifier } from "../../x509/verifier.ts";
+import { defaults } from "./defaults.ts";
+import { argumentError } from "./errors.ts";
+import { refuseOptions } from "./members.ts";
+import { checkSecureOptions, checkVersions, parseCiphers, parseCurves, parseSigalgs, SUITES } from "./names.ts";
+
+type Bytes = string | NodeJS.ArrayBufferView;
+type Key = Bytes | Signer | { readonly pem: Bytes; readonly passphrase?: string | undefined };
+
+/** node:tls's options, and keys that are not here: anything with `schemes` and `sign`. */
+export type ContextOptions = Omit<SecureContextOptions, "key"> & {
+  readonly key?: SecureContextOptions["key"] | Signer | readonly Signer[];
+};
+
+/** A peer may send 16 certificates; the rest of `ca` may be as many as it is. */
+const MAX_CERTIFICATES = 1000;
+
+/**
+ * What {@link createSecureContext} makes. Certificates and keys are read once; connections only look.
+ */
+export class SecureContext {
+  readonly identities: readonly Identity[];
+  readonly #options: ContextOptions;
+  #trust: ContextTrust | undefined;
+  readonly #preferences: Preferences;
+  #client: ClientConfig | undefined;
+  #server: ServerConfig | undefined;
+
+  constructor(options: ContextOptions = {}) {
+    refuseOptions("context", options);
+    const { minVersion, maxVersion = defaults.DEFAULT_MAX_VERSION, secureProtocol } = options;
+    checkVersions(minVersion, secureProtocol ? options.maxVersion : maxVersion, secureProtocol);
+    checkSecureOptions(options.secureOptions);
+    if (options.honorCipherOrder === false) {
+      throw fault("ERR_TLS_OPTION", "honorCipherOrder: the server's order of cipher suites decides");
+    }
+    this.#options = options;
+    this.#preferences = readPreferences(options);
+    this.identities = readIdentities(options);
+    if (options.ca) this.#trust = readTrust(options.ca, options.allowPartialTrustChain ?? false);
+  }
+
+  /** node:tls keeps its native half here; callers that pass it on pass this. */
+  get context(): SecureContext {
+    return this;
+  }
+
+  /** Distinguished names for a CertificateRequest: those of `ca`, and none where that was left out. */
+  get authorities(): readonly Uint8Array[] {
+    return this.#options.ca ? this.trust.authorities : [];
+  }
+
+  /** Whom connections believe; the root store of Node where `ca` was left out, read when first needed. */
+  get trust(): ContextTrust {
+    this.#trust ??= readTrust(rootStore(), false);
+    return this.#trust;
+  }
+
+  /** A client's configuration but for what belongs to one connection. */
+  get client(): ClientConfig {
+    this.#client ??= resolveClient({
+      ...this.#preferences,
+      identities: this.identities,
+      // OpenSSL sends the certificate that it was given, whatever authorities the server names.
+      ignoreRequestHints: true,
+    });
+    return this.#client;
+  }
+
+  /** A server's configuration but for what belongs to one connection. */
+  get server(): ServerConfig {
+    this.#server ??= resolveServer({
+      ...this.#preferences,
+      identities: this.identities,
+      onClientHello: () => undefined,
+    });
+    return this.#server;
+  }
+
+  /** The same with other credentials: what `setKeyCert` does. */
+  withIdentities(identities: readonly Identity[]): SecureContext {
+    const other = new SecureContext({ ...this.#options, cert: undefined, key: undefined });
+    Object.assign(other, { identities });
+    return other;
+  }
+}
+
+/**
+ * Credentials, trust and preferences for any number of connections: node:tls's function of the same name.
+ *
+ * @param options - node:tls's. `key` may also be a {@link Signer}, or several, each in its certificate's place.
+ * @throws TlsError `ERR_TLS_OPTION` for what is not supported, `ERR_TLS_PEM`, `CERT_PARSE_ERROR`,
+ * `ERR_OSSL_X509_KEY_VALUES_MISMATCH`; Node's errors for keys that it cannot read.
+ * @example
+ * ```ts
+ * const context = createSecureContext({ cert, key, ca });
+ * const tlsServer = createServer({ secureContext: context });
+ * ```
+ */
+export function createSecureContext(options: ContextOptions = {}): SecureContext {
+  return new SecureContext(options ?? {});
+}
+
+/** A context that somebody handed over, or the one that options describe. */
+export function contextOf(secureContext: unknown, options: () => ContextOptions): SecureContext {
+  if (secureContext === undefined || secureContext === null) return createSecureContext(options());
+  if (secureContext instanceof SecureContext) return secureContext;
+  throw argumentError("ERR_TLS_INVALID_CONTEXT", "a secure context must come from mutls's createSecureContext");
+}
+
+type Preferences = ReturnType<typeof readPreferences>;
+
+function readPreferences({ ciphers, ecdhCurve, sigalgs }: ContextOptions) {
+  return {
+    provider: nodeProvider,
+    clock: Date.now,
+    verifier: acceptAnyVerifier(),
+    cipherSuites: parseCiphers(ciphers ?? defaults.DEFAULT_CIPHERS) ?? SUITES,
+    groups: parseCurves(ecdhCurve ?? defaults.DEFAULT_ECDH_CURVE),
+    signatureSchemes: sigalgs === undefined ? undefined : parseSigalgs(sigalgs, verifiable()),
+  };
+}
+
+/** Who is believed, and with the help of which other certificates. */
+export interface ContextTrust {
+  readonly verifier: CertificateVerifier;
+  readonly authorities: readonly Uint8Array[];
+}
+
+/** As OpenSSL: a path must end in a self-issued certificate, unless partial chains are allowed; the others help. */
+function readTrust(ca: Bytes | readonly Bytes[], partial: boolean): ContextTrust {
+  const all = trustStore(list(ca).map(bytesOf));
+  const anchors = all.anchors.filter(({ subject, issuer }) => partial || subject.equals(issuer));
+  const helpers = all.anchors.filter((certificate) => !anchors.includes(certificate)).map(({ der }) => der);
+  const strict = trustVerifier({ trust: new TrustStore(anchors, 0), maxCertificates: MAX_CERTIFICATES });
+  return {
+    authorities: all.subjects,
+    verifier:
+      helpers.length === 0
+        ? strict
+        : { verify: (request) => strict.verify({ ...request, certificates: [...request.certificates, ...helpers] }) },
+  };
+}
+
+/** Mozilla's roots as Node bundles them, and those of NODE_EXTRA_CA_CERTS, as node:tls has them. */
+function rootStore(): readonly string[] {
+  const extra = process.env.NODE_EXTRA_CA_CERTS;
+  return extra === undefined || extra === ""
+    ? tls.rootCertificates
+    : [...tls.rootCertificates, readFileSync(extra, "utf8")];
+}
+
+/** Each chain with its key, in whatever order they come. */
+function readIdentities({ cert, key, passphrase }: ContextOptions): readonly Identity[] {
+  const chains = list(cert).map((pem) =>
+    readPem(bytesOf(pem)).filter(({ label }) => /^(X509 )?CERTIFICATE$/.test(label)),
+  );
+  const keys = list<Key>(key as Key | readonly Key[] | undefined);
+  if (chains.some((chain) => chain.length === 0)) throw fault("ERR_TLS_PEM", "cert: no certificate in the PEM");
+  const remote = keys.filter(isSigner);
+  const local = keys.flatMap((entry) => (isSigner(entry) ? [] : [readKey(entry, passphrase)]));
+  if (chains.length === 0) return [];
+  const used = new Set<KeyObject>();
+  const identities = chains.flatMap((chain) => {
+    const leaf = new X509Certificate(chain[0]?.der ?? new Uint8Array(0));
+    const found = local.find((candidate) => leaf.checkPrivateKey(candidate));
+    if (found !== undefined) used.add(found);
+    const signer = found === undefined ? remote.shift() : nodeProvider.signer(derOf(found));
+    return signer === undefined
+      ? []
+      : [
+          createIdentity(
+            chain.map(({ der }) => der),
+            signer,
+          ),
+        ];
+  });
+  if (used.size < local.length) throw fault("ERR_OSSL_X509_KEY_VALUES_MISMATCH", "no certificate in cert is the key's");
+  return identities;
+}
+
+function readKey(entry: Exclude<Key, Signer>, passphrase: string | undefined): KeyObject {
+  const own = typeof entry === "object" && "pem" in entry ? entry : { pem: entry, passphrase: undefined };
+  const phrase = own.passphrase ?? passphrase;
+  return createPrivateKey({
+    key: Buffer.from(bytesOf(own.pem as Bytes)),
+    ...(phrase === undefined ? {} : { passphrase: phrase }),
+  });
+}
+
+function derOf(key: KeyObject): Uint8Array {
+  return new Uint8Array(key.export({ type: "pkcs8", format: "der" }));
+}
+
+function isSigner(key: Key): key is Signer {
+  return typeof key === "object" && "sign" in key && typeof key.sign === "function";
+}
+
+function list<T>(value: T | readonly T[] | undefined | null): readonly T[] {
+  if (value === undefined || value === null || value === "") return [];
+  return Array.isArray(value) ? value : [value as T];
+}
+
+function bytesOf(value: Bytes): Uint8Array {
+  if (typeof value === "string") return Buffer.from(value);
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  throw argumentError("ERR_INVALID_ARG_TYPE", "certificates and keys are strings or bytes");
+}
+
+function verifiable(): readonly SignatureSchemeName[] {
+  return resolveClient({ provider: nodeProvider, clock: Date.now, verifier: acceptAnyVerifier() }).signatureSchemes;
+}

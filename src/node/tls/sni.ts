@@ -1,0 +1,71 @@
+/** What a server answers a ClientHello with: SNICallback, ALPNCallback and contexts by name. */
+
+import type { SignatureSchemeName } from "../../codec/registry.ts";
+import { fault } from "../../errors.ts";
+import { type Awaitable, isPromiseLike } from "../../flow.ts";
+import type { ClientHelloInfo, ServerChoice } from "../../handshake/config.ts";
+import type { CertificateVerifier } from "../../x509/verifier.ts";
+import { SecureContext } from "./context.ts";
+import { argumentError, nodeError } from "./errors.ts";
+import { sharedSchemes } from "./handshake.ts";
+
+/** node:tls's callbacks of a server. */
+export interface ServerRole {
+  readonly server?: unknown;
+  readonly requestCert?: boolean | undefined;
+  readonly SNICallback?:
+    | ((servername: string, done: (error: Error | null, context?: unknown) => void) => void)
+    | undefined;
+  readonly ALPNCallback?: ((hello: { servername: string; protocols: string[] }) => string | undefined) | undefined;
+  /** A context by name, when there is no callback. */
+  readonly contextFor?: ((servername: string) => SecureContext | undefined) | undefined;
+}
+
+/**
+ * @param own - The connection's context, asked for late: a callback may have changed it.
+ * @param adopt - Told the context that is used; gives who judges the client.
+ */
+export function serverChoice(
+  role: ServerRole,
+  hello: ClientHelloInfo,
+  own: () => SecureContext,
+  adopt: (context: SecureContext, shared: readonly SignatureSchemeName[]) => CertificateVerifier,
+): Awaitable<Partial<ServerChoice>> {
+  const choose = (named: SecureContext | undefined): Partial<ServerChoice> => {
+    const alpn = chooseProtocol(role, hello);
+    const context = named ?? own();
+    const verifier = adopt(context, sharedSchemes(context, hello));
+    const { identities, authorities } = context;
+    return { identities, authorities, verifier, ...(alpn === undefined ? {} : { alpn: [alpn] }) };
+  };
+  const named = contextByName(role, hello.serverName);
+  return isPromiseLike(named) ? named.then((context) => choose(context as SecureContext | undefined)) : choose(named);
+}
+
+function contextByName(role: ServerRole, name: string | undefined): Awaitable<SecureContext | undefined> {
+  const { SNICallback, contextFor } = role;
+  if (name === undefined) return undefined;
+  if (SNICallback === undefined) return contextFor?.(name);
+  return new Promise((resolve, reject) => {
+    SNICallback.call(role, name, (error, context) => {
+      if (error) reject(error);
+      else if (context === undefined || context === null) resolve(undefined);
+      else if (context instanceof SecureContext) resolve(context);
+      else
+        reject(
+          argumentError("ERR_TLS_INVALID_CONTEXT", "SNICallback must give a context of mutls's createSecureContext"),
+        );
+    });
+  });
+}
+
+function chooseProtocol({ ALPNCallback }: ServerRole, hello: ClientHelloInfo): string | undefined {
+  if (ALPNCallback === undefined || hello.alpn.length === 0) return undefined;
+  const chosen = ALPNCallback({ servername: hello.serverName ?? "", protocols: [...hello.alpn] });
+  if (chosen === undefined) throw fault("ERR_SSL_NO_APPLICATION_PROTOCOL", "ALPNCallback chose none");
+  if (hello.alpn.includes(chosen)) return chosen;
+  throw nodeError(
+    "ERR_TLS_ALPN_CALLBACK_INVALID_RESULT",
+    `ALPN callback returned a value (${chosen}) that did not match any of the client's offered protocols (${hello.alpn.join(", ")})`,
+  );
+}

@@ -1,0 +1,555 @@
+/** node:tls's TLSSocket over an engine: a Duplex on top of a socket, or of any other Duplex. */
+import { X509Certificate } from "node:crypto";
+import { Socket, type SocketConnectOpts } from "node:net";
+import type { Duplex } from "node:stream";
+import type {
+  CipherNameAndProtocol,
+  DetailedPeerCertificate,
+  EphemeralKeyInfo,
+  TLSSocket as NodeTLSSocket,
+  PeerCertificate,
+} from "node:tls";
+import { nodeProvider } from "../../crypto/node.ts";
+import { fault, type TlsError } from "../../errors.ts";
+import type { HandshakeResult } from "../../handshake/config.ts";
+import { deriveSecret, hkdfExpandLabel } from "../../schedule/hkdf.ts";
+import { parseAddress } from "../../x509/address.ts";
+import { referenceName } from "../../x509/names.ts";
+import { chainOf, detailedCertificate, plainCertificate } from "./certificate.ts";
+import { type ContextOptions, contextOf, SecureContext } from "./context.ts";
+import { argumentError, nodeError, ownError } from "./errors.ts";
+import { clientEngine, type Findings, serverEngine } from "./handshake.ts";
+import { refusedMember, refuseListener, refuseOptions } from "./members.ts";
+import { KEY_INFO, parseAlpn, signatureAlgorithmName } from "./names.ts";
+import { type ServerRole, serverChoice } from "./sni.ts";
+import { type CheckServerIdentity, judge, nameCheck } from "./verify.ts";
+import { Wire } from "./wire.ts";
+
+const NOTHING = new Uint8Array(0);
+/** What a socket that is connecting tells before it is connected. */
+const FORWARDED = [
+  "lookup",
+  "ready",
+  "connectionAttempt",
+  "connectionAttemptFailed",
+  "connectionAttemptTimeout",
+] as const;
+
+/** Options of {@link TLSSocket}. */
+export interface SocketOptions extends Omit<ServerRole, "ALPNCallback">, ContextOptions {
+  /** Default false. */
+  readonly isServer?: boolean | undefined;
+  readonly secureContext?: unknown;
+  readonly rejectUnauthorized?: boolean | undefined;
+  readonly ALPNProtocols?: unknown;
+  readonly allowHalfOpen?: boolean | undefined;
+  readonly highWaterMark?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly handshakeTimeout?: number | undefined;
+  readonly pauseOnConnect?: boolean | undefined;
+}
+
+/** What `connect` knows besides. */
+export interface ClientRole {
+  /** The host that the certificate must name. */
+  readonly hostname: string;
+  readonly checkServerIdentity: CheckServerIdentity | undefined;
+  /** The error for a server that hangs up during the handshake. */
+  hangUp(): Error;
+}
+
+/** Of the socket underneath. */
+const DELEGATED = [
+  "remoteAddress",
+  "remotePort",
+  "remoteFamily",
+  "localAddress",
+  "localPort",
+  "localFamily",
+  "autoSelectFamilyAttemptedAddresses",
+] as const;
+
+/**
+ * One end of a TLS 1.3 connection, in the shape of node:tls's TLSSocket; what is supported is listed in `MEMBERS`.
+ * Made by {@link connect} and by servers; made directly, a client verifies the server's name only by what the application
+ * does itself.
+ *
+ * A client's certificate is sent only once the server is verified: `checkServerIdentity` runs before it. A server that
+ * refuses a client's certificate says so with an alert.
+ *
+ * @example
+ * ```ts
+ * const tlsSocket = new TLSSocket(net.connect({ host: "localhost", port }), { ca });
+ * tlsSocket.on("error", (error) => console.log(error.message));
+ * tlsSocket.on("secure", () => tlsSocket.end());
+ * ```
+ */
+export class TLSSocket extends Socket implements NodeTLSSocket {
+  readonly encrypted = true;
+  authorized = false;
+  /** A code, as in node:tls in spite of its type; `null` while there is nothing to say. */
+  authorizationError: Error = null as unknown as Error;
+  alpnProtocol: string | false | null = null;
+  servername: string | false | null = null;
+  /** The handshake is not done. */
+  secureConnecting = true;
+  /** The server that accepted this connection. */
+  readonly server: unknown;
+  readonly #raw: Duplex;
+  readonly #options: SocketOptions;
+  readonly #client: ClientRole | undefined;
+  readonly #alpn: readonly string[];
+  readonly #findings: Findings = { finished: undefined, peerFinished: undefined, onKeyLog: undefined };
+  #context: SecureContext;
+  #serverName: string | undefined;
+  #sharedSchemes: readonly string[] = [];
+  #wire: Wire | undefined;
+  #result: HandshakeResult | undefined;
+  #verdict: Error | undefined;
+  #failure: Error | undefined;
+  #maxFragment = Number.POSITIVE_INFINITY;
+  #ending: ((error?: Error | null) => void) | undefined;
+  #writing: { readonly data: Uint8Array; readonly done: (error?: Error | null) => void } | undefined;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+  #idle: NodeJS.Timeout | undefined;
+  #handshakeTimer: NodeJS.Timeout | undefined;
+
+  static {
+    for (const name of DELEGATED) {
+      define(TLSSocket.prototype, name, (socket) => (socket.#raw as Partial<Socket>)[name]);
+    }
+    define(TLSSocket.prototype, "bytesRead", (socket) => socket.#bytesRead);
+    define(TLSSocket.prototype, "bytesWritten", (socket) => socket.#bytesWritten + socket.writableLength);
+    define(TLSSocket.prototype, "bufferSize", (socket) => (socket.destroyed ? undefined : socket.writableLength));
+    define(TLSSocket.prototype, "pending", (socket) => socket.connecting || socket.destroyed);
+    define(TLSSocket.prototype, "readyState", (socket) => {
+      if (socket.connecting) return "opening";
+      if (socket.readable) return socket.writable ? "open" : "readOnly";
+      return socket.writable ? "writeOnly" : "closed";
+    });
+  }
+
+  /**
+   * @param socket - What to run over, this socket's from now on; a TCP socket of its own where it is left out.
+   * @param options - node:tls's.
+   * @param client - For {@link connect}.
+   */
+  constructor(socket?: Duplex | null, options: SocketOptions = {}, client?: ClientRole) {
+    refuseOptions("socket", options);
+    const context = contextOf(options.secureContext, () => options);
+    const { signal, highWaterMark } = options;
+    const allowHalfOpen = socket ? socket.allowHalfOpen : options.allowHalfOpen;
+    super({
+      allowHalfOpen: allowHalfOpen ?? false,
+      ...(signal === undefined ? {} : { signal }),
+      ...(highWaterMark === undefined ? {} : { highWaterMark }),
+    });
+    this.#options = options;
+    this.#context = context;
+    this.#client = client;
+    this.#alpn = parseAlpn(options.ALPNProtocols);
+    this.server = options.server;
+    this.#raw = socket ?? new Socket();
+    this.on("newListener", (event) => refuseListener("TLSSocket", event));
+    this.#adopt(socket ?? undefined);
+    if (options.pauseOnConnect) this.pause();
+    const limit = options.handshakeTimeout ?? 0;
+    if (limit > 0) {
+      const late = () => this.#fail(nodeError("ERR_TLS_HANDSHAKE_TIMEOUT", "TLS handshake timeout"));
+      this.#handshakeTimer = setTimeout(late, limit).unref();
+    }
+  }
+
+  /** Why the handshake failed or was refused; for logs. node:tls has nothing like it. */
+  get failure(): Error | undefined {
+    return this.#failure ?? this.#verdict;
+  }
+
+  override connect(...args: unknown[]): this {
+    const [options, listener] = args;
+    if (this.#raw instanceof Socket) {
+      this.#setConnecting(true);
+      this.#raw.connect(options as SocketConnectOpts);
+      if (typeof listener === "function") this.once("connect", listener as () => void);
+    }
+    return this;
+  }
+
+  /** Client only, before the handshake: the name to ask for. Addresses are not sent (RFC 6066 3). */
+  setServername(name: string): void {
+    if (typeof name !== "string") throw argumentError("ERR_INVALID_ARG_TYPE", "a server name is a string");
+    if (this.#options.isServer)
+      throw nodeError("ERR_TLS_SNI_FROM_SERVER", "Cannot issue SNI from a TLS server-side socket");
+    this.#serverName = parseAddress(name) === undefined ? referenceName(name).text : undefined;
+  }
+
+  /** Server only, before the certificate is chosen: other credentials than the context's. */
+  setKeyCert(context: unknown): void {
+    const other = context instanceof SecureContext ? context : contextOf(undefined, () => context as ContextOptions);
+    if (this.#result !== undefined) throw fault("ERR_TLS_OPTION", "setKeyCert after the handshake");
+    this.#context = this.#context.withIdentities(other.identities);
+  }
+
+  /** @param size - Most plaintext in one record, 512 to 16384 bytes. */
+  setMaxSendFragment(size: number): boolean {
+    if (!Number.isInteger(size)) throw argumentError("ERR_INVALID_ARG_TYPE", "a fragment size is an integer");
+    if (size < 512 || size > 0x4000) return false;
+    this.#maxFragment = size;
+    if (this.#wire !== undefined) this.#wire.maxFragment = size;
+    return true;
+  }
+
+  getPeerCertificate(detailed: true): DetailedPeerCertificate;
+  getPeerCertificate(detailed?: false): PeerCertificate;
+  getPeerCertificate(detailed?: boolean): PeerCertificate | DetailedPeerCertificate;
+  getPeerCertificate(detailed = false): PeerCertificate | DetailedPeerCertificate {
+    if (this.destroyed) return null as unknown as PeerCertificate;
+    const [leaf] = this.#result?.peerCertificates ?? [];
+    if (this.#result === undefined || leaf === undefined) return {} as PeerCertificate;
+    if (!detailed) return plainCertificate(leaf);
+    const { peer, peerCertificates } = this.#result;
+    const path = peer && peer.path.length > 1 ? peer.path.map(({ der }) => der) : chainOf(peerCertificates);
+    return detailedCertificate(path) ?? ({} as PeerCertificate);
+  }
+
+  getPeerX509Certificate(): X509Certificate | undefined {
+    const [leaf] = this.#result?.peerCertificates ?? [];
+    return leaf === undefined || this.destroyed ? undefined : new X509Certificate(leaf);
+  }
+
+  getCertificate(): PeerCertificate | object | null {
+    if (this.destroyed) return null;
+    const own = this.#ownCertificate();
+    return own === undefined ? {} : plainCertificate(own);
+  }
+
+  getX509Certificate(): X509Certificate | undefined {
+    const own = this.destroyed ? undefined : this.#ownCertificate();
+    return own === undefined ? undefined : new X509Certificate(own);
+  }
+
+  getCipher(): CipherNameAndProtocol {
+    const name = this.destroyed ? undefined : this.#result?.cipherSuite;
+    if (name === undefined) return (this.destroyed ? null : undefined) as unknown as CipherNameAndProtocol;
+    return { name, standardName: name, version: "TLSv1.3" };
+  }
+
+  /** Of a client; `null` on a server, as in node:tls. */
+  getEphemeralKeyInfo(): EphemeralKeyInfo | object | null {
+    if (this.destroyed || this.#options.isServer) return null;
+    return (this.#result && KEY_INFO[this.#result.group]) ?? {};
+  }
+
+  getProtocol(): string | null {
+    return this.destroyed ? null : "TLSv1.3";
+  }
+
+  getFinished(): Buffer<ArrayBuffer> | undefined {
+    const { finished } = this.#findings;
+    return finished && Buffer.from(finished);
+  }
+
+  getPeerFinished(): Buffer<ArrayBuffer> | undefined {
+    const { peerFinished } = this.#findings;
+    return peerFinished && Buffer.from(peerFinished);
+  }
+
+  getSharedSigalgs(): string[] {
+    return [...this.#sharedSchemes];
+  }
+
+  getSession(): Buffer<ArrayBuffer> | undefined {
+    return undefined;
+  }
+
+  getTLSTicket(): Buffer<ArrayBuffer> | undefined {
+    return undefined;
+  }
+
+  isSessionReused(): boolean {
+    return false;
+  }
+
+  /**
+   * Keying material for another protocol, RFC 8446 7.5.
+   *
+   * @param length - In bytes.
+   * @throws Error `ERR_TLS_INVALID_STATE` before the handshake is done.
+   */
+  exportKeyingMaterial(length: number, label: string, context: Uint8Array = NOTHING): Buffer<ArrayBuffer> {
+    const result = this.#result;
+    if (result === undefined || this.destroyed) {
+      throw nodeError("ERR_TLS_INVALID_STATE", "TLS socket connection must be securely established");
+    }
+    const suite = nodeProvider.suites.find(({ name }) => name === result.cipherSuite);
+    if (suite === undefined) throw fault("ERR_TLS_INTERNAL", result.cipherSuite);
+    const { hash } = suite;
+    if (!Number.isInteger(length) || length < 1 || length > 255 * hash.length) {
+      throw Object.assign(new RangeError(`length ${length} is not 1 to ${255 * hash.length}`), {
+        code: "ERR_OUT_OF_RANGE",
+      });
+    }
+    const secret = deriveSecret(hash, result.exporterSecret, label, hash.digest(NOTHING));
+    return Buffer.from(hkdfExpandLabel(hash, secret, "exporter", hash.digest(context), length));
+  }
+
+  disableRenegotiation(): void {}
+
+  /** TLS 1.3 has no renegotiation: as in node:tls, `callback` gets an error and the answer is false. */
+  renegotiate(_options: object, callback?: (error: Error | null) => void): boolean | undefined {
+    if (this.destroyed) return undefined;
+    const error = nodeError("ERR_SSL_WRONG_SSL_VERSION", "TLS 1.3 has no renegotiation");
+    if (callback !== undefined) process.nextTick(callback, error);
+    return false;
+  }
+
+  enableTrace(): void {
+    throw refusedMember("TLSSocket", "enableTrace");
+  }
+
+  override setTimeout(timeout: number, callback?: () => void): this {
+    if (typeof timeout !== "number" || !(timeout >= 0)) {
+      throw argumentError("ERR_INVALID_ARG_TYPE", "a timeout is a number of milliseconds");
+    }
+    clearTimeout(this.#idle);
+    this.#idle = undefined;
+    (this as { timeout?: number }).timeout = timeout;
+    if (timeout === 0) {
+      if (callback !== undefined) this.removeListener("timeout", callback);
+      return this;
+    }
+    if (callback !== undefined) this.once("timeout", callback);
+    if (!this.destroyed) this.#idle = setTimeout(() => this.emit("timeout"), Math.min(timeout, 0x7fffffff)).unref();
+    return this;
+  }
+
+  override setNoDelay(noDelay?: boolean): this {
+    (this.#raw as Partial<Socket>).setNoDelay?.(noDelay);
+    return this;
+  }
+
+  override setKeepAlive(enable?: boolean, initialDelay?: number): this {
+    (this.#raw as Partial<Socket>).setKeepAlive?.(enable, initialDelay);
+    return this;
+  }
+
+  override ref(): this {
+    (this.#raw as Partial<Socket>).ref?.();
+    return this;
+  }
+
+  override unref(): this {
+    (this.#raw as Partial<Socket>).unref?.();
+    return this;
+  }
+
+  override address(): ReturnType<Socket["address"]> {
+    return (this.#raw as Partial<Socket>).address?.() ?? {};
+  }
+
+  override resetAndDestroy(): this {
+    (this.#raw as Partial<Socket>).resetAndDestroy?.();
+    return this.destroy();
+  }
+
+  override _read(): void {
+    this.#wire?.want();
+  }
+
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#send(typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk, done);
+  }
+
+  override _writev(
+    chunks: { chunk: Buffer | string; encoding: BufferEncoding }[],
+    done: (error?: Error | null) => void,
+  ): void {
+    // One record rather than one for each: small writes are common, and copying them is cheaper than sealing them.
+    this.#send(
+      Buffer.concat(
+        chunks.map(({ chunk, encoding }) => (typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk)),
+      ),
+      done,
+    );
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    if (this.#wire === undefined) this.#ending = done;
+    else this.#wire.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#setConnecting(false);
+    clearTimeout(this.#idle);
+    clearTimeout(this.#handshakeTimer);
+    if (this.#wire === undefined) {
+      this.#raw.destroy();
+      this.#writing?.done(error ?? fault("ERR_TLS_CLOSED"));
+    } else {
+      this.#wire.release(error);
+    }
+    done(error);
+    const close = () => this.emit("close", error !== null);
+    // After what is known by then was told, as a handle's close is.
+    if (this.#raw instanceof Socket && this.#raw.destroyed && !this.#raw.closed) this.#raw.once("close", close);
+    else setImmediate(close);
+  }
+
+  #adopt(socket: Duplex | undefined): void {
+    const raw = this.#raw;
+    // Each direction ends when TLS says so, not when the other does.
+    raw.allowHalfOpen = true;
+    raw.on("error", (error) => {
+      if (!this.destroyed) this.#fail(error);
+    });
+    raw.once("close", () => this.destroy());
+    if (!(raw instanceof Socket && raw.pending && !raw.destroyed)) {
+      process.nextTick(() => this.#start());
+      return;
+    }
+    this.#setConnecting(socket !== undefined);
+    for (const event of FORWARDED) raw.on(event, (...args: unknown[]) => this.emit(event, ...args));
+    raw.once("connect", () => {
+      this.#setConnecting(false);
+      this.emit("connect");
+      this.#start();
+    });
+  }
+
+  #start(): void {
+    if (this.destroyed) return;
+    if (this.#raw.destroyed) {
+      this.destroy();
+      return;
+    }
+    const onKeyLog = (line: Buffer) => this.emit("keylog", line);
+    if (this.listenerCount("keylog") > 0) this.#findings.onKeyLog = onKeyLog;
+    const wire = new Wire(this.#raw, this.#options.isServer ? this.#serverEngine() : this.#clientEngine(), {
+      established: (result) => this.#establish(result),
+      plaintext: (chunk) => {
+        this.#bytesRead += chunk.length;
+        return this.push(chunk) && !this.destroyed;
+      },
+      ended: () => this.#inputEnded(),
+      failed: (error) => this.#handshakeFailed(error),
+      active: () => this.#idle?.refresh(),
+    });
+    wire.maxFragment = this.#maxFragment;
+    this.#wire = wire;
+    wire.start();
+    if (this.#writing !== undefined) wire.write(this.#writing.data, this.#writing.done);
+    this.#writing = undefined;
+    if (this.#ending !== undefined) wire.end(this.#ending);
+  }
+
+  #clientEngine() {
+    const client = this.#client;
+    const verifier = judge({
+      context: this.#context,
+      reject: this.#options.rejectUnauthorized === true,
+      check: client && nameCheck(client.hostname, client.checkServerIdentity),
+      record: (error) => this.#judged(error),
+    });
+    return clientEngine(
+      { context: this.#context, verifier, serverName: this.#serverName, alpn: this.#alpn },
+      this.#findings,
+    );
+  }
+
+  #serverEngine() {
+    const { requestCert = false, rejectUnauthorized = false } = this.#options;
+    const reject = rejectUnauthorized === true;
+    return serverEngine(
+      {
+        context: this.#context,
+        clientAuth: requestCert ? (reject ? "on" : "optional") : "off",
+        alpn: this.#alpn,
+        choose: (hello) =>
+          serverChoice(
+            this.#options,
+            hello,
+            () => this.#context,
+            (context, name) => {
+              this.servername = hello.serverName ?? false;
+              this.#sharedSchemes = name.map(signatureAlgorithmName);
+              return judge({ context, reject, record: (error) => this.#judged(error) });
+            },
+          ),
+      },
+      this.#findings,
+    );
+  }
+
+  #judged(error: Error & { code?: string }): void {
+    this.#verdict = error;
+    this.authorizationError = (error.code ?? error.message) as unknown as Error;
+  }
+
+  #establish(result: HandshakeResult): void {
+    this.#result = result;
+    clearTimeout(this.#handshakeTimer);
+    this.alpnProtocol = result.alpn ?? false;
+    this.servername ??= result.serverName ?? false;
+    if (result.peer === undefined && this.#options.requestCert) {
+      this.authorizationError = "UNABLE_TO_GET_ISSUER_CERT" as unknown as Error;
+    }
+    this.authorized = result.peer !== undefined && this.#verdict === undefined;
+    this.secureConnecting = false;
+    this.emit("secure");
+  }
+
+  #inputEnded(): void {
+    if (this.#result === undefined) {
+      if (this.#client === undefined) this.destroy();
+      else this.#fail(this.#client.hangUp());
+      return;
+    }
+    this.push(null);
+    // A stream that nobody reads ends as well.
+    this.read(0);
+  }
+
+  #handshakeFailed(error: TlsError): void {
+    const mismatch = this.#verdict !== undefined && error.cause === this.#verdict;
+    const own = mismatch ? (this.#verdict as Error) : ownError(error);
+    this.#failure = own;
+    // As node:tls: a server does not call it an error that it refused a client's certificate.
+    if (this.#options.isServer && this.#verdict === error) this.destroy();
+    else this.#fail(own);
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    // node:tls's servers listen to this one.
+    this.emit("_tlsError", error);
+    this.destroy(error);
+  }
+
+  #send(data: Uint8Array, done: (error?: Error | null) => void): void {
+    const counted = (error?: Error | null) => {
+      if (!error) this.#bytesWritten += data.length;
+      done(error);
+    };
+    if (this.#wire === undefined) this.#writing = { data, done: counted };
+    else this.#wire.write(data, counted);
+  }
+
+  #ownCertificate(): Uint8Array | undefined {
+    return (this.#result?.identity ?? this.#context.identities[0])?.certificates[0];
+  }
+
+  #setConnecting(connecting: boolean): void {
+    (this as { connecting: boolean }).connecting = connecting;
+  }
+}
+
+/** node:net declares these as fields, which a class may not override by getters. */
+function define(prototype: TLSSocket, name: keyof Socket, get: (socket: TLSSocket) => unknown): void {
+  Object.defineProperty(prototype, name, {
+    configurable: true,
+    get(this: TLSSocket) {
+      return get(this);
+    },
+  });
+}

@@ -1,0 +1,78 @@
+/** Judging the peer as node:tls's options have it: the verdict is kept, and it ends the handshake where that is wanted. */
+import tls, { type PeerCertificate } from "node:tls";
+import { fault, TlsError } from "../../errors.ts";
+import type { PeerIdentity } from "../../x509/identity.ts";
+import { matchesHost } from "../../x509/names.ts";
+import { acceptAnyVerifier, type CertificateVerifier } from "../../x509/verifier.ts";
+import { detailedCertificate } from "./certificate.ts";
+import type { SecureContext } from "./context.ts";
+
+/** node:tls's callback. */
+export type CheckServerIdentity = (hostname: string, certificate: PeerCertificate) => Error | undefined;
+
+/** How one connection judges its peer. */
+export interface Judgement {
+  readonly context: SecureContext;
+  /** Ends the handshake of a peer that is not to be trusted. */
+  readonly reject: boolean;
+  /** A last look at a certificate whose chain is good. */
+  readonly check?: ((peer: PeerIdentity) => Error | undefined) | undefined;
+  /** Told why the peer is not to be trusted. */
+  record(error: Error): void;
+}
+
+/**
+ * Runs inside the handshake: a client's own certificate is not sent before this has passed.
+ */
+export function judge({ context, reject, check, record }: Judgement): CertificateVerifier {
+  return {
+    *verify(request) {
+      let peer: PeerIdentity;
+      try {
+        peer = yield* context.trust.verifier.verify({ ...request, name: undefined });
+      } catch (error) {
+        if (!(error instanceof TlsError)) throw error;
+        record(error);
+        if (reject) throw error;
+        return yield* acceptAnyVerifier().verify(request);
+      }
+      const mismatch = check?.(peer);
+      if (mismatch === undefined) return peer;
+      record(mismatch);
+      if (reject) throw fault("ERR_TLS_CERT_ALTNAME_INVALID", mismatch.message, { cause: mismatch });
+      return { ...peer, verified: false };
+    },
+  };
+}
+
+/**
+ * Is this certificate for that host? node:tls's own function, with its errors.
+ *
+ * @returns An error `ERR_TLS_CERT_ALTNAME_INVALID`, or `undefined` when it is.
+ * @example
+ * ```ts
+ * const { subject } = new X509Certificate(cert).toLegacyObject();
+ * console.log(checkServerIdentity("localhost", { subject, subjectaltname: "DNS:localhost" } as PeerCertificate)); // undefined
+ * ```
+ */
+export function checkServerIdentity(hostname: string, certificate: PeerCertificate): Error | undefined {
+  return tls.checkServerIdentity(hostname, certificate);
+}
+
+/** The check of a client for the host it wanted. */
+export function nameCheck(
+  hostname: string,
+  own: CheckServerIdentity | undefined,
+): (peer: PeerIdentity) => Error | undefined {
+  const isStandard = own === undefined || own === checkServerIdentity || own === tls.checkServerIdentity;
+  const call = own ?? checkServerIdentity;
+  return (peer) => {
+    // The legacy object costs more than the comparison, and the names that match here match there.
+    if (isStandard && matchesHost(peer.certificate, hostname)) return undefined;
+    try {
+      return call(hostname, detailedCertificate(peer.path.map(({ der }) => der)) as PeerCertificate) ?? undefined;
+    } catch (cause) {
+      throw fault("ERR_TLS_CALLBACK_FAILED", "checkServerIdentity", { cause });
+    }
+  };
+}
