@@ -17,6 +17,7 @@ import {
   createPublicKey,
   diffieHellman as deriveSecret,
   generateKeyPairSync,
+  getCipherInfo,
   hash as hashOnce,
   type KeyObject,
   type Hash as NodeHash,
@@ -88,7 +89,10 @@ export function createNodeProvider({ keyCacheSize = 256 }: NodeProviderOptions =
     suites: [
       suite("TLS_AES_128_GCM_SHA256", hashes.sha256, 16, "aes-128-gcm"),
       suite("TLS_AES_256_GCM_SHA384", hashes.sha384, 32, "aes-256-gcm"),
-      suite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, "chacha20-poly1305"),
+      // Bun has none.
+      ...(getCipherInfo("chacha20-poly1305") === undefined
+        ? []
+        : [suite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, "chacha20-poly1305")]),
     ],
     groups: [
       x25519MlKem768(x25519, ml_kem768),

@@ -30,6 +30,7 @@ export {
   trustVerifier,
   type VerifyRequest,
 } from "../x509/verifier.ts";
+export { type BufferConnection, connectionStream } from "./connection.ts";
 export type { AcceptOptions, ClientConfiguration, ConnectOptions, ServerConfiguration } from "./establish.ts";
 export { type MemoryPairOptions, memoryPair } from "./memory.ts";
 export type { SessionEvent, SessionFacts, SessionOptions, TlsSession } from "./session.ts";
