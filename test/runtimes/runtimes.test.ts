@@ -7,6 +7,7 @@ import { missing } from "../support/needs.ts";
 import { endOpenssl, startClient, startServer } from "../support/openssl.ts";
 import { PemFiles } from "../support/pem-files.ts";
 import { bundle } from "./bundle.ts";
+import { core, type Lacks } from "./cases.ts";
 import { addProvider, caseNames, type Material, type Result } from "./core.ts";
 import { createMaterial } from "./material.ts";
 import { endTalkers, talk } from "./peers.ts";
@@ -22,8 +23,6 @@ interface Runtime {
   /** Cases that fail for want of something in its node:crypto, and how. */
   readonly lacks?: Lacks;
 }
-
-type Lacks = Readonly<Record<string, RegExp>>;
 
 const node = (major: number): Runtime => ({ name: `Node ${major}`, variable: `MUTLS_NODE${major}`, args: [] });
 
@@ -149,28 +148,6 @@ const worker :Workerd.Worker = (
   compatibilityDate = "2026-01-01",
 );
 `;
-
-/** The cases of core.ts, run once, each a test here. */
-function core(names: readonly string[], run: () => Promise<readonly Result[]>, lacks: Lacks = {}): void {
-  const results = new Map<string, Result>();
-
-  beforeAll(async () => {
-    for (const result of await run()) results.set(result.name, result);
-  }, 170_000);
-
-  it.each(names)("%s", (name) => {
-    const result = results.get(name);
-    if (result === undefined) throw new Error("it was not run");
-    if (result.note !== undefined) console.info(`${name}: ${result.note}`);
-    const lack = lacks[name];
-    if (lack !== undefined) expect(result.error).toMatch(lack);
-    else if (result.error !== undefined) throw new Error(result.error);
-  });
-
-  it("has no other cases", () => {
-    expect([...results.keys()]).toEqual(names);
-  });
-}
 
 /** The runtime as a client of `openssl s_server`. */
 function withServer(dial: (port: number, who: "client" | "stranger") => Promise<Facts>): void {

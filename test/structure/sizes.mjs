@@ -1,4 +1,5 @@
-// What an application's bundle grows by: each entry point of package.json, minified and gzipped.
+// What an application's bundle grows by, minified and gzipped: what it imports, and each entry point as a whole. Fails
+// where a budget is exceeded.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -7,20 +8,61 @@ import { build } from "esbuild";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const { exports } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
 
-for (const [name, target] of Object.entries(exports)) {
-  if (typeof target === "string") continue;
-  const result = await build({
-    entryPoints: [root + target.default],
+/** KB of 1000 bytes. */
+const CLIENTS = [
+  {
+    name: "lean client",
+    budget: 51,
+    code: 'export { connect } from "mutls/lean";',
+  },
+  {
+    name: "lean client, ML-KEM",
+    budget: 57,
+    code: `import { connect, createWebCryptoProvider } from "mutls/lean";
+      import { mlKem768 } from "mutls/noble";
+      const provider = createWebCryptoProvider({ mlKem768 });
+      export const open = (stream, options) => connect(stream, { provider, ...options });`,
+  },
+  {
+    name: "client, noble as fallback",
+    budget: 76,
+    code: `import { connect, createWebCryptoProvider } from "mutls/lean";
+      import { classicalProvider } from "mutls/noble";
+      const provider = createWebCryptoProvider({ fallback: classicalProvider });
+      export const open = (stream, options) => connect(stream, { provider, ...options });`,
+  },
+  { name: "client, also ML-KEM", budget: 80, code: 'export { connect } from "mutls";' },
+];
+
+const sum = async (code, platform) => {
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: root },
     bundle: true,
     minify: true,
     format: "esm",
     target: "es2022",
-    external: ["node:*"],
+    platform,
     write: false,
   });
-  const code = result.outputFiles[0].contents;
-  const kib = (bytes) => (bytes / 1024).toFixed(1).padStart(7);
-  console.log(
-    `${name.padEnd(12)} ${kib(code.length)} KiB minified ${kib(gzipSync(code, { level: 9 }).length)} KiB gzipped`,
-  );
+  const bytes = outputFiles[0].contents;
+  return { minified: bytes.length / 1000, gzipped: gzipSync(bytes, { level: 9 }).length / 1000 };
+};
+
+let exceeded = false;
+for (const { name, code, budget } of CLIENTS) {
+  const { minified, gzipped } = await sum(code, "browser");
+  const over = gzipped > budget;
+  exceeded ||= over;
+  print(name, minified, gzipped, `budget ${budget} KB${over ? ", EXCEEDED" : ""}`);
+}
+for (const [name, target] of Object.entries(exports)) {
+  if (typeof target === "string") continue;
+  const { minified, gzipped } = await sum(`export * from "mutls${name.slice(1)}";`, "node");
+  print(`all of mutls${name.slice(1)}`, minified, gzipped, "");
+}
+if (exceeded) process.exitCode = 1;
+
+function print(name, minified, gzipped, note) {
+  const kb = (size) => size.toFixed(1).padStart(6);
+  console.log(`${name.padEnd(27)} ${kb(minified)} KB minified ${kb(gzipped)} KB gzipped  ${note}`.trimEnd());
 }

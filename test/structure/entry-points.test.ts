@@ -1,0 +1,122 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { createContext, runInContext } from "node:vm";
+import { build } from "esbuild";
+import { describe, expect, it } from "vitest";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const { exports } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+
+/** For Node alone. */
+const NODE_ONLY = ["./node", "./tls", "./package.json"];
+const entries = Object.keys(exports).filter((name) => !NODE_ONLY.includes(name));
+
+/** Conditions with which bundlers for each platform resolve packages. */
+const PLATFORMS = { browser: ["browser"], workerd: ["workerd", "worker", "browser"] };
+
+function source(name: string): string {
+  return exports[name].default.replace("./dist/", "src/").replace(/\.js$/, ".ts");
+}
+
+/** The entry point as one script, with the modules in it. Fails on an import that the platform has not. */
+async function bundled(contents: string, conditions: readonly string[] = []) {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents, resolveDir: root, sourcefile: "entry.js" },
+    bundle: true,
+    write: false,
+    metafile: true,
+    format: "iife",
+    target: "es2022",
+    platform: "browser",
+    conditions: [...conditions],
+    logLevel: "silent",
+  });
+  return { code: outputFiles[0]?.text as string, modules: Object.keys(metafile.inputs) };
+}
+
+const everything = (name: string) => `import * as all from "./${source(name)}"; globalThis.keep?.(all);`;
+
+/**
+ * noble's curves look for randomness as they are loaded, and need none there: see SECURITY.md on blinding. Nothing else of
+ * the host is asked for.
+ */
+const LOOKS_FOR_RANDOMNESS = [".", "./noble"];
+
+/** What every JavaScript engine has, whatever runs it. */
+const LANGUAGE = new Set<string>(runInContext("Object.getOwnPropertyNames(globalThis)", createContext({})));
+/** Encoding text does nothing that is seen outside. */
+const TEXT = { TextEncoder, TextDecoder };
+const HOST = Object.getOwnPropertyNames(globalThis).filter((name) => !LANGUAGE.has(name) && !Object.hasOwn(TEXT, name));
+
+/** What of its host, of time and of chance a script has asked for while it was loaded. */
+function touched(code: string): string[] {
+  const found: string[] = [];
+  const host = { ...TEXT };
+  for (const name of HOST) {
+    Object.defineProperty(host, name, { configurable: true, get: () => void found.push(name) });
+  }
+  const context = createContext(Object.assign(host, { touch: (name: string) => found.push(name) }));
+  runInContext(
+    `Math.random = () => { touch("Math.random"); return 0.5; };
+     Date = new Proxy(Date, {
+       construct: (target, args) => { touch("new Date"); return Reflect.construct(target, args); },
+       get: (target, name) => { touch("Date." + String(name)); return target[name]; },
+     });`,
+    context,
+  );
+  runInContext(code, context);
+  return found;
+}
+
+describe("entry points", () => {
+  it("are there", () => {
+    expect(entries).toEqual(expect.arrayContaining([".", "./lean", "./webcrypto", "./noble", "./engine"]));
+    expect(HOST).toEqual(expect.arrayContaining(["crypto", "process", "Buffer", "setTimeout", "performance", "fetch"]));
+  });
+
+  describe.each(entries)("mutls %s", (name) => {
+    it.each(Object.entries(PLATFORMS))("needs nothing of Node's in %s", async (_, conditions) => {
+      const { modules } = await bundled(everything(name), conditions);
+      expect(modules.length).toBeGreaterThan(5);
+      expect(modules.filter((path) => /^node:|node-?(polyfill|libs)/.test(path))).toEqual([]);
+    });
+
+    it("asks its host for nothing when it is imported", async () => {
+      const { code } = await bundled(everything(name));
+      const asked = new Set(touched(code));
+      asked.delete("keep");
+      expect([...asked]).toEqual(LOOKS_FOR_RANDOMNESS.includes(name) ? ["crypto"] : []);
+    });
+  });
+
+  it.each([
+    ["crypto.getRandomValues(new Uint8Array(1))", "crypto"],
+    ["process.version", "process"],
+    ["setTimeout(() => {})", "setTimeout"],
+    ["globalThis.fetch", "fetch"],
+    ["globalThis.chance = Math.random()", "Math.random"],
+    ["globalThis.now = Date.now()", "Date.now"],
+    ["globalThis.now = new Date()", "new Date"],
+  ])("are caught at %s", (code, what) => {
+    expect(touched(`try { ${code} } catch {}`)).toContain(what);
+  });
+
+  it.each(["crypto", "fs", "net"])("are caught importing node:%s", async (name) => {
+    await expect(bundled(`import * as all from "node:${name}"; console.log(all);`)).rejects.toThrow(
+      "Could not resolve",
+    );
+  });
+
+  it("have no curve, no ML-KEM and no RSA in the lean one", async () => {
+    const libraries = async (contents: string) =>
+      new Set(
+        (await bundled(contents)).modules
+          .map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1])
+          .filter((library) => library !== undefined),
+      );
+    expect(await libraries(everything("./lean"))).toEqual(new Set(["@noble/hashes", "@noble/ciphers"]));
+    expect(await libraries(everything("."))).toEqual(
+      new Set(["@noble/hashes", "@noble/ciphers", "@noble/curves", "@noble/post-quantum", "micro-rsa-dsa-dh"]),
+    );
+  });
+});
