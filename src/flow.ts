@@ -57,9 +57,10 @@ export type Suspension =
 // biome-ignore lint/suspicious/noExplicitAny: what resumes a flow depends on the suspension it yielded last
 export type Flow<T> = Generator<Suspension, T, any>;
 
-/** True for anything with a `then` method. */
+/** True for anything with a `then` method, functions included. */
 export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return false;
+  return typeof (value as { then?: unknown }).then === "function";
 }
 
 /**

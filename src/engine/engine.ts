@@ -19,7 +19,7 @@ import { type OutgoingOptions, OutgoingRecords } from "./outgoing.ts";
 export type EngineEvent =
   /** This side has finished; a client has not been judged yet, see `accepted`. */
   | { readonly type: "handshake"; readonly result: HandshakeResult }
-  /** Client only: the server has sent something after the handshake, so it has accepted this side. */
+  /** Client only: the server has sent data or a ticket, so it has accepted this side; see {@link TlsEngine.accepted}. */
   | { readonly type: "accepted" }
   | { readonly type: "ticket"; readonly ticket: NewSessionTicket }
   | { readonly type: "key_update"; readonly requested: boolean }
@@ -71,6 +71,7 @@ export class TlsEngine {
   #error: TlsError | undefined;
   #aborting: TlsError | undefined;
   #accepted = false;
+  #flightTaken = false;
   #readClosed = false;
   #endOfInput = false;
   #keyUpdateAwaited = false;
@@ -116,7 +117,10 @@ export class TlsEngine {
     return this.#result;
   }
 
-  /** Client: the server has sent something after the handshake. Server: same as having finished. */
+  /**
+   * Client: the server has sent data or a ticket since this side's last flight was taken, so it has judged this side. A
+   * server that sends data before it has read that flight can still mislead. Server: same as having finished.
+   */
   get accepted(): boolean {
     return this.#accepted;
   }
@@ -171,7 +175,8 @@ export class TlsEngine {
     // RFC 8446 6.1: what follows a closure alert is ignored.
     if (this.#error !== undefined || this.#readClosed) return bytes.length;
     const taken = Math.min(bytes.length, this.room);
-    this.#incoming.reader.push(bytes.subarray(0, taken));
+    // A Buffer's `slice` would not copy.
+    this.#incoming.reader.push(new Uint8Array(bytes.buffer, bytes.byteOffset, taken));
     try {
       this.#process();
     } finally {
@@ -214,6 +219,7 @@ export class TlsEngine {
   /** Takes the bytes to send to the peer. The array is the caller's. */
   takeOutput(): Uint8Array {
     if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.payKeyUpdate());
+    if (this.#result !== undefined) this.#flightTaken = true;
     let output: Uint8Array[] = [];
     this.#guard(() => {
       output = this.#outgoing.take();
@@ -256,8 +262,12 @@ export class TlsEngine {
     const outgoing = this.#outgoing;
     const observer = this.#limits.observer;
     return {
-      send: (epoch, message) => outgoing.sendHandshake(epoch, message),
+      send: (epoch, message) => {
+        this.#assertWanted();
+        outgoing.sendHandshake(epoch, message);
+      },
       install: (direction, epoch, suite, secret) => {
+        this.#assertWanted();
         if (direction === "read") incoming.install(epoch, suite, secret);
         else outgoing.install(epoch, suite, secret);
       },
@@ -269,6 +279,11 @@ export class TlsEngine {
       reveal: (label, clientRandom, secret) => observer?.({ kind: "secret", label, clientRandom, secret }),
       emit: (event) => this.#events.push(event),
     };
+  }
+
+  /** A callback may have aborted: then the flow must not go on to say who this side is. */
+  #assertWanted(): void {
+    if (this.#aborting !== undefined) throw this.#aborting;
   }
 
   #enter(state: StateName): void {
@@ -286,7 +301,7 @@ export class TlsEngine {
     let step: IteratorResult<Suspension, HandshakeResult>;
     try {
       step = resume();
-      this.#outgoing.flush();
+      if (this.#aborting === undefined) this.#outgoing.flush();
     } catch (error) {
       this.#running = false;
       this.#fail(error);
@@ -315,7 +330,8 @@ export class TlsEngine {
       this.#step(resume);
       this.#process();
     };
-    promise.then(
+    // Through a real promise, which unwraps thenables of thenables and settles once.
+    Promise.resolve(promise).then(
       (value) => settle(() => this.#flow.next(value)),
       (reason) => settle(() => this.#flow.throw(reason)),
     );
@@ -358,7 +374,7 @@ export class TlsEngine {
     const record = this.#incoming.next();
     if (record !== undefined) {
       const outcome = this.#inbound.accept(record, this.#result !== undefined);
-      if (outcome !== "nothing") this.#noteAccepted();
+      if (outcome === "data") this.#noteAccepted();
       if (outcome === "closed") {
         this.#readClosed = true;
         this.#incoming.wipe();
@@ -420,7 +436,9 @@ export class TlsEngine {
   }
 
   #noteAccepted(): void {
-    if (this.#accepted) return;
+    // What came before this side's last flight was taken was sent before it could be judged.
+    const judged = this.#flightTaken || this.#result?.clientAuthRequested !== true;
+    if (this.#accepted || !judged) return;
     this.#accepted = true;
     this.#events.push({ type: "accepted" });
   }
@@ -440,10 +458,13 @@ export class TlsEngine {
     this.#error = error;
     this.#suspension = undefined;
     if (!this.#running) this.#flow.return(undefined as never);
-    this.#outbound.fail(error, this.#result !== undefined);
-    this.#incoming.wipe();
-    this.#outgoing.wipe();
-    this.#events.push({ type: "failed", error });
+    try {
+      this.#outbound.fail(error, this.#result !== undefined);
+    } finally {
+      this.#incoming.wipe();
+      this.#outgoing.wipe();
+      this.#events.push({ type: "failed", error });
+    }
   }
 
   #own(code: CauseCode): TlsError {

@@ -70,6 +70,10 @@ export interface ClientOptions extends CommonOptions {
   readonly serverName?: string | undefined;
   /** `false`: accept any certificate and any name. The session's peer then says `verified: false`. Default true. */
   readonly rejectUnauthorized?: boolean | undefined;
+  /**
+   * `false`: any name will do, because a verifier or `authorize` looks at who it is, a SPIFFE ID for example. Default true.
+   */
+  readonly checkServerName?: boolean | undefined;
   /** Groups that get a share in the first ClientHello. Default: X25519MLKEM768 and x25519, or the first of `groups`. */
   readonly keyShares?: readonly NamedGroupName[] | undefined;
   /** Looks like TLS 1.2 to middleboxes (RFC 8446 D.4). Default true. */
@@ -102,7 +106,8 @@ export type ServerReplacement = Partial<
   Pick<ServerOptions, "identities" | "clientAuth" | "trust" | "verifier" | "alpn" | "sendAuthorities">
 >;
 
-/** DESIGN: P-521 is there for those who name it. */
+const CLIENT_AUTH: readonly ClientAuth[] = ["off", "optional", "optional_no_ca", "on"];
+/** P-521 is there for those who name it. */
 const DEFAULT_GROUPS: readonly NamedGroupName[] = ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"];
 /** So that a server without the hybrid needs no retry. */
 const DEFAULT_KEY_SHARES: readonly NamedGroupName[] = ["X25519MLKEM768", "x25519"];
@@ -135,6 +140,7 @@ const CLIENT_NAMES: readonly string[] = [
   ...COMMON_NAMES,
   ...([
     "serverName",
+    "checkServerName",
     "rejectUnauthorized",
     "keyShares",
     "compatibilityMode",
@@ -166,8 +172,9 @@ export function resolveClient(options: ClientOptions): ClientConfig {
   const insecure = options.rejectUnauthorized === false;
   if (insecure && options.verifier !== undefined)
     throw fault("ERR_TLS_OPTION", "rejectUnauthorized: false and a verifier");
-  if (!insecure && options.serverName === undefined && options.verifier === undefined) {
-    throw fault("ERR_TLS_OPTION", "serverName is needed to check whose certificate it is");
+  const checkName = !insecure && options.checkServerName !== false;
+  if (checkName && options.serverName === undefined) {
+    throw fault("ERR_TLS_OPTION", "serverName is needed to check whose certificate it is, or checkServerName: false");
   }
   const offered = common.groups.map(({ name }) => name);
   const keyShareGroups = options.keyShares ?? offered.filter((name) => DEFAULT_KEY_SHARES.includes(name));
@@ -177,7 +184,7 @@ export function resolveClient(options: ClientOptions): ClientConfig {
     ...common,
     verifier: insecure ? acceptAnyVerifier() : resolveVerifier(options),
     serverName: options.serverName === undefined ? undefined : normalizedName(options.serverName),
-    checkName: !insecure,
+    checkName,
     keyShareGroups: keyShareGroups.length > 0 || options.keyShares !== undefined ? keyShareGroups : offered.slice(0, 1),
     compatibilityMode: options.compatibilityMode ?? true,
     identities: resolveIdentities(options.identities ?? [], options.provider),
@@ -206,13 +213,20 @@ export function resolveServer(options: ServerOptions): ServerConfig {
       onClientHello &&
       ((hello) => {
         const resolve = (replaced: ServerReplacement | undefined) =>
-          replaced && resolveChoice({ ...options, ...replaced });
+          replaced && resolveChoice(replacedOptions(options, replaced));
         const answer = onClientHello(hello);
         return isPromiseLike(answer)
           ? answer.then((settled) => resolve(settled as ServerReplacement | undefined))
           : resolve(answer);
       }),
   };
+}
+
+/** One of `trust` and `verifier` takes the other's place. */
+function replacedOptions(options: ServerOptions, replaced: ServerReplacement): ServerOptions {
+  const { trust, verifier, ...rest } = options;
+  const judge = replaced.trust === undefined && replaced.verifier === undefined ? { trust, verifier } : {};
+  return { ...rest, ...judge, ...replaced };
 }
 
 /** The engine's own part of the options. */
@@ -256,6 +270,9 @@ function resolveCommon(options: CommonOptions): CommonConfig {
 
 function resolveChoice(options: ServerOptions): ServerChoice {
   const clientAuth = options.clientAuth ?? "off";
+  if (!CLIENT_AUTH.includes(clientAuth)) {
+    throw fault("ERR_TLS_OPTION", `clientAuth ${JSON.stringify(clientAuth)} is none of ${CLIENT_AUTH.join(", ")}`);
+  }
   if (
     clientAuth !== "off" &&
     options.trust === undefined &&

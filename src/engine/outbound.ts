@@ -6,6 +6,9 @@ import type { OutgoingRecords } from "./outgoing.ts";
 const { warning, fatal } = AlertLevel.codes;
 const { user_canceled, close_notify } = AlertDescription.codes;
 
+/** What may prevent an alert without being a fault of this library. */
+const UNSENDABLE: readonly string[] = ["ERR_TLS_RECORD_LIMIT", "ERR_TLS_CALLBACK_FAILED"];
+
 export class Outbound {
   readonly #records: OutgoingRecords;
   readonly #highWaterMark: number;
@@ -102,8 +105,9 @@ export class Outbound {
         this.#records.sendAlert(fatal, AlertDescription.codes[error.alert as keyof typeof AlertDescription.codes]);
       }
     } catch (cause) {
-      // The AEAD is exhausted: there is no key left to send an alert with, and the first error is the one to report.
-      if (!(cause instanceof TlsError && cause.code === "ERR_TLS_RECORD_LIMIT")) throw cause;
+      // No key is left to send an alert with, or the padding callback is broken: the first error is the one to report.
+      const expected = cause instanceof TlsError && UNSENDABLE.includes(cause.code);
+      if (!expected) throw cause;
     }
   }
 

@@ -1,5 +1,6 @@
 /** The client's handshake, top to bottom as RFC 8446 figure 1 and Appendix A.1 have it. */
 import { latin1, utf8, wipe } from "../bytes/bytes.ts";
+import { shown } from "../bytes/text.ts";
 import { type Extension, extension, find } from "../codec/extensions.ts";
 import {
   CertificateRequest,
@@ -24,6 +25,7 @@ import type { ClientConfig, HandshakeResult } from "./config.ts";
 import { type Identity, type IdentityRequest, selectClientIdentity, usableScheme } from "./identity.ts";
 import { call, type HandshakeEffects, receive } from "./io.ts";
 import { checkResponses, checkServerHello, refuseOlderVersion } from "./negotiate.ts";
+import { handshakeResult } from "./result.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
 
@@ -134,10 +136,11 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   const mainSecret = handshakeSecret.main();
   held.push(mainSecret);
   const traffic = mainSecret.traffic(transcript.current());
+  held.push({ wipe: () => wipe(traffic.client, traffic.server, traffic.exporter) });
   effects.reveal("CLIENT_TRAFFIC_SECRET_0", random, traffic.client);
   effects.reveal("SERVER_TRAFFIC_SECRET_0", random, traffic.server);
   effects.reveal("EXPORTER_SECRET", random, traffic.exporter);
-  effects.install("read", "application", suite, traffic.server);
+  effects.install("read", "application", suite, traffic.server.slice());
 
   const negotiated = {
     cipherSuite: suite.name,
@@ -149,7 +152,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   const { authorize } = config;
   if (authorize !== undefined) {
     const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(peer, negotiated));
-    if (!allowed) throw fault("ERR_TLS_ACCESS_DENIED", peer.subject);
+    if (allowed !== true) throw fault("ERR_TLS_ACCESS_DENIED", peer.subject);
   }
 
   // Only here, past every check of the server, may this side say who it is.
@@ -166,21 +169,22 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
     });
   }
   sendFinished(effects, transcript, hash, handshakeTraffic.client);
-  effects.install("write", "application", suite, traffic.client);
+  effects.install("write", "application", suite, traffic.client.slice());
   effects.allowApplicationData();
 
-  return {
-    ...negotiated,
-    clientRandom: random,
-    peer,
-    peerCertificates,
-    peerSignatureScheme,
-    identity,
-    signatureScheme,
-    clientAuthRequested: request !== undefined,
-    exporterSecret: traffic.exporter,
-    resumptionSecret: mainSecret.resumption(transcript.current()),
-  };
+  return handshakeResult(
+    {
+      ...negotiated,
+      clientRandom: random,
+      peer,
+      peerCertificates,
+      peerSignatureScheme,
+      identity,
+      signatureScheme,
+      clientAuthRequested: request !== undefined,
+    },
+    { exporterSecret: traffic.exporter.slice(), resumptionSecret: mainSecret.resumption(transcript.current()) },
+  );
 }
 
 /** RFC 8446 4.1.2 */
@@ -271,7 +275,7 @@ function selectedProtocol(block: readonly Extension<"EE">[], offered: readonly s
   if (protocols === undefined) return undefined;
   const [protocol] = protocols;
   if (protocols.length !== 1 || protocol === undefined || !offered.includes(protocol)) {
-    throw fault("ERR_TLS_ILLEGAL_PARAMETER", `the server selected ${protocols.join(", ")}`);
+    throw fault("ERR_TLS_ILLEGAL_PARAMETER", `the server selected ${shown(protocols)}`);
   }
   return protocol;
 }

@@ -1,6 +1,7 @@
 /** What this side can prove to be: certificate chains with their keys, and which of them fits a request. */
 import { equal } from "../bytes/bytes.ts";
 import { DerReader } from "../bytes/der.ts";
+import { shown } from "../bytes/text.ts";
 import { SignatureScheme, type SignatureSchemeName } from "../codec/registry.ts";
 import type { Signer } from "../crypto/provider.ts";
 import { certificateSignatureAlgorithm, schemeFits } from "../crypto/signatures.ts";
@@ -81,7 +82,9 @@ export function selectServerIdentity(
   const identity = usable.find((candidate) => chainFits(candidate, request.certificateSignatureSchemes)) ?? usable[0];
   const scheme = identity && usableScheme(identity, request.signatureSchemes);
   if (identity === undefined || scheme === undefined) {
-    const offered = request.signatureSchemes.map((code) => SignatureScheme.name(code) ?? code).join(", ");
+    const offered = shown(
+      request.signatureSchemes.map((code) => SignatureScheme.name(code) ?? `0x${code.toString(16)}`),
+    );
     throw fault("ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM", `the client accepts ${offered}`);
   }
   return { identity, scheme };

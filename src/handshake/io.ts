@@ -63,7 +63,8 @@ export function* call<T>(operation: Operation, code: CauseCode, run: () => Await
   try {
     return yield* wait(operation, run());
   } catch (cause) {
-    if (cause instanceof TlsError) throw cause;
+    // One that carries an alert was meant for the peer.
+    if (cause instanceof TlsError && cause.alert !== undefined) throw cause;
     throw fault(code, cause instanceof Error ? cause.message : String(cause), { cause });
   }
 }

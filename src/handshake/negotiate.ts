@@ -1,11 +1,13 @@
 /** The choices and cross-checks of RFC 8446 4.1 and 4.2: pure functions over decoded messages. */
 import { equal, latin1 } from "../bytes/bytes.ts";
+import { shown } from "../bytes/text.ts";
 import { type Extension, type ExtensionContext, extensions, find } from "../codec/extensions.ts";
 import type { ClientHello, HelloRetryRequest, ServerHello } from "../codec/messages.ts";
 import { CipherSuiteId, NamedGroup, ProtocolVersion } from "../codec/registry.ts";
 import { encode } from "../codec/schema.ts";
 import type { CipherSuite, Group } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
+import { isDomainName } from "../x509/names.ts";
 
 const TLS_1_3 = ProtocolVersion.codes["TLS 1.3"];
 const LEGACY_VERSION = ProtocolVersion.codes["TLS 1.2"];
@@ -30,7 +32,7 @@ export function openClientHello(raw: ClientHello): OpenedClientHello {
     const offered = (versions ?? [raw.legacy_version]).map(
       (code) => ProtocolVersion.name(code) ?? `0x${code.toString(16)}`,
     );
-    throw fault("ERR_SSL_UNSUPPORTED_PROTOCOL", `the client offers ${offered.join(", ")}`);
+    throw fault("ERR_SSL_UNSUPPORTED_PROTOCOL", `the client offers ${shown(offered)}`);
   }
   // RFC 9846 4.2.2
   if (raw.legacy_version !== LEGACY_VERSION)
@@ -46,6 +48,10 @@ export function openClientHello(raw: ClientHello): OpenedClientHello {
   if (keyShares === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "key_share");
   if (signatureSchemes === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "signature_algorithms");
   checkKeyShares(groups, keyShares);
+  // RFC 8446 4.2.9
+  if (find(block, "pre_shared_key") !== undefined && find(block, "psk_key_exchange_modes") === undefined) {
+    throw fault("ERR_TLS_MISSING_EXTENSION", "psk_key_exchange_modes");
+  }
   return {
     raw,
     extensions: block,
@@ -74,17 +80,19 @@ function checkKeyShares(groups: readonly number[], shares: readonly { readonly g
   }
 }
 
-/** RFC 6066 3: at most one name of a type, ASCII, without a trailing dot. */
+/** RFC 6066 3: one name of a type, a host name in ASCII without a trailing dot, and no address. */
 function hostName(block: readonly Extension<"CH">[]): string | undefined {
   const names = find(block, "server_name");
   if (names === undefined) return undefined;
   const name = names[0];
-  if (names.length !== 1 || name?.name_type !== 0)
-    throw fault("ERR_TLS_ILLEGAL_PARAMETER", "server_name is not one host_name");
-  const text = latin1(name.host_name);
-  if (text.length > 255 || !/^[\x21-\x7e]+$/.test(text))
-    throw fault("ERR_TLS_ILLEGAL_PARAMETER", "server_name is not a host name");
-  return text.toLowerCase();
+  const text = name === undefined ? "" : latin1(name.host_name).toLowerCase();
+  if (names.length !== 1 || name?.name_type !== 0 || !isDomainName(text)) {
+    throw fault(
+      "ERR_TLS_ILLEGAL_PARAMETER",
+      `server_name is not one host name: ${shown(names.map(({ host_name }) => latin1(host_name)))}`,
+    );
+  }
+  return text;
 }
 
 /** The first of our suites that the client offers: the preference is this side's, whose provider knows what is fast. */
@@ -123,7 +131,7 @@ export function chooseAlpn(ours: readonly string[], offered: readonly string[] |
   if (ours.length === 0 || offered === undefined) return undefined;
   const chosen = ours.find((protocol) => offered.includes(protocol));
   if (chosen === undefined) {
-    throw fault("ERR_SSL_NO_APPLICATION_PROTOCOL", `offered: ${offered.join(", ")}; ours: ${ours.join(", ")}`);
+    throw fault("ERR_SSL_NO_APPLICATION_PROTOCOL", `offered: ${shown(offered)}; ours: ${shown(ours)}`);
   }
   return chosen;
 }
@@ -204,5 +212,5 @@ export function checkServerHello(
 }
 
 function names(codes: readonly number[], name: (code: number) => string | undefined): string {
-  return codes.map((code) => name(code) ?? `0x${code.toString(16)}`).join(", ");
+  return shown(codes.map((code) => name(code) ?? `0x${code.toString(16)}`));
 }

@@ -32,6 +32,7 @@ import {
   type OpenedClientHello,
   openClientHello,
 } from "./negotiate.ts";
+import { handshakeResult } from "./result.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
 const TLS_1_3 = ProtocolVersion.codes["TLS 1.3"];
@@ -140,37 +141,40 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   const mainSecret = handshakeSecret.main();
   held.push(mainSecret);
   const traffic = mainSecret.traffic(transcript.current());
+  held.push({ wipe: () => wipe(traffic.client, traffic.server, traffic.exporter) });
   effects.reveal("CLIENT_TRAFFIC_SECRET_0", random, traffic.client);
   effects.reveal("SERVER_TRAFFIC_SECRET_0", random, traffic.server);
   effects.reveal("EXPORTER_SECRET", random, traffic.exporter);
-  effects.install("write", "application", suite, traffic.server);
-  // Without client authentication nothing is left to learn about the client (RFC 8446 4.4.4); with it, wait.
-  if (requested === undefined) effects.allowApplicationData();
+  effects.install("write", "application", suite, traffic.server.slice());
+  // Where nothing is left to be decided about the client (RFC 8446 4.4.4).
+  if (requested === undefined && config.authorize === undefined) effects.allowApplicationData();
 
   const client = requested === undefined ? NOBODY : yield* authenticateClient(config, choice, transcript, requested);
 
   message = yield* receive("WAIT_FINISHED", ["finished"]);
   checkFinished(message, transcript, hash, handshakeTraffic.client);
-  effects.install("read", "application", suite, traffic.client);
+  effects.install("read", "application", suite, traffic.client.slice());
 
   const negotiated = { cipherSuite: suite.name, group: group.name, alpn, serverName: hello.serverName, retried };
   const { authorize } = config;
   if (authorize !== undefined) {
     const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(client.peer, negotiated));
-    if (!allowed) throw fault("ERR_TLS_ACCESS_DENIED", client.peer?.subject ?? "a client without a certificate");
+    if (allowed !== true)
+      throw fault("ERR_TLS_ACCESS_DENIED", client.peer?.subject ?? "a client without a certificate");
   }
   effects.allowApplicationData();
 
-  return {
-    ...negotiated,
-    ...client,
-    clientRandom: random,
-    identity,
-    signatureScheme: scheme,
-    clientAuthRequested: requested !== undefined,
-    exporterSecret: traffic.exporter,
-    resumptionSecret: mainSecret.resumption(transcript.current()),
-  };
+  return handshakeResult(
+    {
+      ...negotiated,
+      ...client,
+      clientRandom: random,
+      identity,
+      signatureScheme: scheme,
+      clientAuthRequested: requested !== undefined,
+    },
+    { exporterSecret: traffic.exporter.slice(), resumptionSecret: mainSecret.resumption(transcript.current()) },
+  );
 }
 
 /** The callback's word over the configuration's. */
@@ -203,7 +207,8 @@ function* authenticateClient(
   let message: HandshakeMessage = yield* receive("WAIT_CERT", ["certificate"]);
   const peerCertificates = readCertificate(config, message, NO_CONTEXT, requested);
   if (peerCertificates.length === 0) {
-    if (choice.clientAuth === "on") throw fault("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
+    if (choice.clientAuth !== "optional" && choice.clientAuth !== "optional_no_ca")
+      throw fault("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
     transcript.add(message.bytes);
     return NOBODY;
   }

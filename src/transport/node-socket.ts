@@ -82,6 +82,24 @@ function readableOf(socket: Socket): ReadableStream<Uint8Array> {
 }
 
 function writableOf(socket: Socket, failedWrite: Promise<never>): WritableStream<Uint8Array> {
+  let broken: Error | undefined;
+  let rejectPending: ((error: Error) => void) | undefined;
+  // One reaction for the socket's life: a race for every write would leave one behind each time.
+  failedWrite.catch((error: Error) => {
+    broken = error;
+    rejectPending?.(error);
+  });
+  const pending = (begin: (resolve: () => void, reject: (error: Error) => void) => void): Promise<void> =>
+    new Promise<void>((resolve, reject) => {
+      if (broken !== undefined) {
+        reject(broken);
+        return;
+      }
+      rejectPending = reject;
+      begin(resolve, reject);
+    }).finally(() => {
+      rejectPending = undefined;
+    });
   return new WritableStream<Uint8Array>({
     start(controller) {
       // Before `abort`, which waits for a write under way.
@@ -89,20 +107,16 @@ function writableOf(socket: Socket, failedWrite: Promise<never>): WritableStream
       socket.on("error", (error) => controller.error(error));
       socket.on("close", () => controller.error(new Error("the socket is closed")));
     },
-    async write(chunk) {
-      const written = new Promise<void>((resolve, reject) => {
+    write: (chunk) =>
+      pending((resolve, reject) => {
         socket.write(chunk, (error) => (error ? reject(error) : resolve()));
-      });
-      await Promise.race([written, failedWrite]);
-    },
-    async close() {
-      const finished = new Promise<void>((resolve, reject) => {
+      }),
+    close: () =>
+      pending((resolve, reject) => {
         socket.once("error", reject);
         socket.once("close", resolve);
         socket.end(resolve);
-      });
-      await Promise.race([finished, failedWrite]);
-    },
+      }),
     abort() {
       socket.destroy();
     },
@@ -110,7 +124,7 @@ function writableOf(socket: Socket, failedWrite: Promise<never>): WritableStream
 }
 
 /** Rejects when a write fails, while the socket learns of it only after the peer's last words or the time for them. */
-function holdFailedWrites(socket: Socket): Promise<never> {
+export function holdFailedWrites(socket: Socket): Promise<never> {
   let fail!: (error: Error) => void;
   const failed = new Promise<never>((_, reject) => {
     fail = reject;

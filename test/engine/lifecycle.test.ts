@@ -6,7 +6,7 @@ import type { ClientOptions, ServerOptions, TlsEngine } from "../../src/engine/i
 import { clientContext, resolveIdentity, serverContext } from "../../src/engine/index.ts";
 import { fault, type Side } from "../../src/errors.ts";
 import type { Awaitable } from "../../src/flow.ts";
-import { deliver, type End, end, exchange, failure, failures } from "../support/pair.ts";
+import { deliver, type End, end, exchange, exchangeLate, failure, failures } from "../support/pair.ts";
 import { createWorld, identityOf, provider, type World } from "../support/world.ts";
 
 let world: World;
@@ -312,13 +312,31 @@ describe("events", () => {
   });
 });
 
+// biome-ignore-start lint/suspicious/noThenProperty: what is tested
+const FALSE_LATER = { then: (answer: (value: unknown) => void) => answer(Promise.resolve(false)) };
+const FALSE_FUNCTION = Object.assign(() => true, { then: (answer: (value: unknown) => void) => answer(false) });
+// biome-ignore-end lint/suspicious/noThenProperty: what is tested
+
 describe("a thenable that is no good promise", () => {
-  it("and answers twice is heard once", () => {
+  it.each([
+    ["one of false in another", FALSE_LATER],
+    ["a function that is one of false", FALSE_FUNCTION],
+    ["an object that says no in its own way", { ok: false }],
+    ["a text", "yes"],
+  ])("does not authorize: %s", async (_what, answer) => {
+    const client = world.honestClient({ authorize: () => answer as never });
+    const server = world.honestServer();
+    await exchangeLate(client, server);
+    expect(failure(client)).toMatchObject({ code: "ERR_TLS_ACCESS_DENIED", direction: "sent" });
+    expect(failure(server)).toMatchObject({ alert: "access_denied", direction: "received" });
+  });
+
+  it("and answers twice is heard once", async () => {
     // biome-ignore lint/suspicious/noThenProperty: what is tested
     const twice = { then: (answer: (value: boolean) => void) => [answer(true), answer(false)] };
     const client = world.honestClient({ authorize: () => twice as never });
     const server = world.honestServer();
-    exchange(client, server);
+    await exchangeLate(client, server);
     expect([failure(client), failure(server), client.events.map(({ type }) => type)]).toEqual([
       undefined,
       undefined,

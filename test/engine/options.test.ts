@@ -3,6 +3,7 @@ import { nobleProvider } from "../../src/crypto/noble.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import { type ClientOptions, clientContext, type ServerOptions, serverContext } from "../../src/engine/index.ts";
 import { TlsError } from "../../src/errors.ts";
+import { acceptAnyVerifier } from "../../src/x509/verifier.ts";
 import { createTestIdentities, identityOptions, KEY_KINDS, type TestIdentities } from "../support/identities.ts";
 
 let identities: TestIdentities;
@@ -29,6 +30,10 @@ describe.each([nobleProvider, createNodeProvider()])("options with provider $nam
   it.each([
     ["an unknown option", { servername: "localhost" }],
     ["no name to check", { serverName: undefined }],
+    [
+      "no name to check for a verifier of its own",
+      { serverName: undefined, trust: undefined, verifier: acceptAnyVerifier() },
+    ],
     ["a name that is none", { serverName: "not a name" }],
     ["both trust and a verifier", { verifier: { *verify() {} } }],
     ["a group that the provider does not have", { groups: ["x448"] }],
@@ -48,6 +53,9 @@ describe.each([nobleProvider, createNodeProvider()])("options with provider $nam
     ["an unknown option", { requestCert: true }],
     ["no identity", { identities: [] }],
     ["client authentication without anchors", { clientAuth: "on" }],
+    ["client authentication in other words", { clientAuth: "required", trust: [] }],
+    ["client authentication in capitals", { clientAuth: "ON", trust: [] }],
+    ["client authentication that is true", { clientAuth: true, trust: [] }],
     ["optional client authentication without anchors", { clientAuth: "optional" }],
   ])("refuse %s on a server", (_what, options) => {
     expect(codeOf(() => serverContext(server(options)))).toBe("ERR_TLS_OPTION");

@@ -44,6 +44,11 @@ const shares = (...entries: number[][]) => {
   return extended("key_share", list.length >> 8, list.length & 0xff, ...list);
 };
 
+const serverName = (name: string) => {
+  const { length } = name;
+  return [(length + 3) >> 8, (length + 3) & 0xff, 0, length >> 8, length & 0xff, ...utf8(name)];
+};
+
 const IN_CLIENT_HELLO: readonly [string, Code, Change][] = [
   ["no supported_versions", "ERR_SSL_UNSUPPORTED_PROTOCOL", lacking("supported_versions")],
   ["TLS 1.2 alone in supported_versions", "ERR_SSL_UNSUPPORTED_PROTOCOL", extended("supported_versions", 2, 3, 3)],
@@ -90,6 +95,19 @@ const IN_CLIENT_HELLO: readonly [string, Code, Change][] = [
   ["a name of an unknown type", "ERR_TLS_ILLEGAL_PARAMETER", extended("server_name", 0, 4, 1, 0, 1, 0x61)],
   ["a name that is not ASCII", "ERR_TLS_ILLEGAL_PARAMETER", extended("server_name", 0, 4, 0, 0, 1, 0xe4)],
   ["an empty name", "ERR_TLS_DECODE_ERROR", extended("server_name", 0, 3, 0, 0, 0)],
+  ["a name with a trailing dot", "ERR_TLS_ILLEGAL_PARAMETER", extended("server_name", ...serverName("localhost."))],
+  ["an address for a name", "ERR_TLS_ILLEGAL_PARAMETER", extended("server_name", ...serverName("127.0.0.1"))],
+  ["markup for a name", "ERR_TLS_ILLEGAL_PARAMETER", extended("server_name", ...serverName("<x>"))],
+  [
+    "a name longer than names are",
+    "ERR_TLS_ILLEGAL_PARAMETER",
+    extended("server_name", ...serverName("a.".repeat(130) + "a")),
+  ],
+  [
+    "pre_shared_key without psk_key_exchange_modes",
+    "ERR_TLS_MISSING_EXTENSION",
+    extended("pre_shared_key", 0, 7, 0, 1, 0x61, 0, 0, 0, 0, 0, 33, 32, ...new Array(32).fill(0)),
+  ],
   ["an extension of CertificateRequest", "ERR_TLS_ILLEGAL_PARAMETER", extended("oid_filters", 0, 0)],
   [
     "the same extension twice",

@@ -55,9 +55,10 @@ export async function exchangeLate(
   const late = () => client.engine.busy || server.engine.busy;
   // What is under way gets long enough even on a busy machine; what never answers does not hang a test.
   const deadline = performance.now() + 10_000;
-  for (let idle = 0; idle < 20 || (late() && performance.now() < deadline); ) {
+  for (let idle = 0; idle < 20 && performance.now() < deadline; ) {
     const before = seen();
-    idle = exchange(client, server, toServer, toClient) || busy() || seen() > before ? 0 : idle + 1;
+    const moved = exchange(client, server, toServer, toClient) || seen() > before;
+    idle = moved || busy() || late() ? 0 : idle + 1;
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
