@@ -21,6 +21,7 @@ export { createNodeProvider, nodeProvider } from "../crypto/node.ts";
 export { socketStream } from "../transport/node-socket.ts";
 export * from "../transport/surface.ts";
 export type { ListenOptions, ServeOptions, SessionHandler, TlsServer } from "./serve.ts";
+export { default } from "./tls/index.ts";
 
 /** {@link connect} over TCP. */
 export type TcpConnectOptions = ConnectOptions & {

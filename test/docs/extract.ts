@@ -30,9 +30,12 @@ export function examples(): Example[] {
   return [...found, ...blocks(readme.split("\n"), "README.md")];
 }
 
-/** The text of the doc comment before an exported value's declaration. */
+/** The text of the doc comment before an exported value's declaration; `default` is a constant exported at the end. */
 export function docOf(name: string): string | undefined {
-  const declaration = new RegExp(`^export (?:async )?(?:function|const|class) ${name}\\b`, "m");
+  const declaration =
+    name === "default"
+      ? /^const (\w+) = (?=[\s\S]*^export default \1;)/m
+      : new RegExp(`^export (?:async )?(?:function|const|class) ${name}\\b`, "m");
   for (const path of sources()) {
     const text = readFileSync(root + path, "utf8");
     const at = text.search(declaration);

@@ -30,6 +30,11 @@ const MAX_CERTIFICATES = 1000;
 
 /**
  * What {@link createSecureContext} makes. Certificates and keys are read once; connections only look.
+ *
+ * @example
+ * ```ts
+ * console.log(new SecureContext({ cert, key }).identities.length); // 1
+ * ```
  */
 export class SecureContext {
   readonly identities: readonly Identity[];
@@ -74,6 +79,8 @@ export class SecureContext {
     this.#client ??= resolveClient({
       ...this.#preferences,
       identities: this.identities,
+      // Names are compared by `checkServerIdentity`.
+      checkServerName: false,
       // OpenSSL sends the certificate that it was given, whatever authorities the server names.
       ignoreRequestHints: true,
     });
@@ -106,8 +113,9 @@ export class SecureContext {
  * `ERR_OSSL_X509_KEY_VALUES_MISMATCH`; Node's errors for keys that it cannot read.
  * @example
  * ```ts
- * const context = createSecureContext({ cert, key, ca });
- * const tlsServer = createServer({ secureContext: context });
+ * const secureContext = createSecureContext({ cert, key, ca });
+ * const tlsSocket = new TLSSocket(net.connect({ host: "localhost", port }), { secureContext });
+ * tlsSocket.once("secure", () => tlsSocket.destroy());
  * ```
  */
 export function createSecureContext(options: ContextOptions = {}): SecureContext {
@@ -164,7 +172,7 @@ function rootStore(): readonly string[] {
 }
 
 /** Each chain with its key, in whatever order they come. */
-function readIdentities({ cert, key, passphrase }: ContextOptions): readonly Identity[] {
+function readIdentities({ ca, cert, key, passphrase }: ContextOptions): readonly Identity[] {
   const chains = list(cert).map((pem) =>
     readPem(bytesOf(pem)).filter(({ label }) => /^(X509 )?CERTIFICATE$/.test(label)),
   );
@@ -183,13 +191,36 @@ function readIdentities({ cert, key, passphrase }: ContextOptions): readonly Ide
       ? []
       : [
           createIdentity(
-            chain.map(({ der }) => der),
+            completed(
+              chain.map(({ der }) => der),
+              leaf,
+              ca,
+            ),
             signer,
           ),
         ];
   });
   if (used.size < local.length) throw fault("ERR_OSSL_X509_KEY_VALUES_MISMATCH", "no certificate in cert is the key's");
   return identities;
+}
+
+/** As OpenSSL: a certificate that comes alone is sent with the intermediates that are among `ca`. */
+function completed(
+  chain: readonly Uint8Array[],
+  leaf: X509Certificate,
+  ca: ContextOptions["ca"],
+): readonly Uint8Array[] {
+  if (chain.length > 1 || !ca) return chain;
+  const others = trustStore(list(ca).map(bytesOf)).anchors.filter(({ subject, issuer }) => !subject.equals(issuer));
+  const rest = others.map(({ der }) => new X509Certificate(der));
+  const found = [...chain];
+  for (let last: X509Certificate | undefined = leaf; last !== undefined; ) {
+    const below: X509Certificate = last;
+    const index = rest.findIndex((candidate) => below.checkIssued(candidate));
+    last = index < 0 ? undefined : rest.splice(index, 1)[0];
+    if (last !== undefined) found.push(new Uint8Array(last.raw));
+  }
+  return found;
 }
 
 function readKey(entry: Exclude<Key, Signer>, passphrase: string | undefined): KeyObject {

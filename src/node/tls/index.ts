@@ -22,10 +22,75 @@ export { createServer, Server, type ServerOptions } from "./server.ts";
 export { type ClientRole, type SocketOptions, TLSSocket } from "./socket.ts";
 export { checkServerIdentity } from "./verify.ts";
 
-/** Renegotiation does not exist in TLS 1.3; the names exist in node:tls. */
+/**
+ * As in node:tls; TLS 1.3 has no renegotiation to limit.
+ *
+ * @example
+ * ```ts
+ * console.log(CLIENT_RENEG_LIMIT, CLIENT_RENEG_WINDOW); // 3 600
+ * ```
+ */
 export const CLIENT_RENEG_LIMIT = 3;
+
+/**
+ * See {@link CLIENT_RENEG_LIMIT}. Seconds.
+ *
+ * @example
+ * ```ts
+ * console.log(CLIENT_RENEG_WINDOW); // 600
+ * ```
+ */
 export const CLIENT_RENEG_WINDOW = 600;
-export const { DEFAULT_CIPHERS, DEFAULT_ECDH_CURVE, DEFAULT_MAX_VERSION, DEFAULT_MIN_VERSION } = defaults;
+
+/**
+ * The suites offered where `ciphers` is left out, in Node's order.
+ *
+ * @example
+ * ```ts
+ * console.log(DEFAULT_CIPHERS.split(":")[0]); // TLS_AES_256_GCM_SHA384
+ * ```
+ */
+export const DEFAULT_CIPHERS: string = defaults.DEFAULT_CIPHERS;
+
+/**
+ * `auto`: X25519MLKEM768, X25519, P-256 and P-384.
+ *
+ * @example
+ * ```ts
+ * console.log(DEFAULT_ECDH_CURVE); // auto
+ * ```
+ */
+export const DEFAULT_ECDH_CURVE: string = defaults.DEFAULT_ECDH_CURVE;
+
+/**
+ * The only version there is.
+ *
+ * @example
+ * ```ts
+ * console.log(DEFAULT_MAX_VERSION); // TLSv1.3
+ * ```
+ */
+export const DEFAULT_MAX_VERSION: SecureVersion = defaults.DEFAULT_MAX_VERSION;
+
+/**
+ * The only version there is; a lower `minVersion` is accepted all the same.
+ *
+ * @example
+ * ```ts
+ * console.log(DEFAULT_MIN_VERSION); // TLSv1.3
+ * ```
+ */
+export const DEFAULT_MIN_VERSION: SecureVersion = defaults.DEFAULT_MIN_VERSION;
+
+/**
+ * Mozilla's roots as Node bundles them, PEM: whom clients believe where `ca` is left out.
+ *
+ * @example
+ * ```ts
+ * console.log(rootCertificates.length > 100); // true
+ * ```
+ */
+export const rootCertificates: readonly string[] = nodeTls.rootCertificates;
 
 /**
  * The suites there are, in lower case as node:tls has them.
@@ -39,7 +104,17 @@ export function getCiphers(): string[] {
   return SUITES.map((name) => name.toLowerCase());
 }
 
-/** The module as one object, whose `DEFAULT_…` members may be assigned to. */
+/**
+ * The module as one object, whose `DEFAULT_…` members may be assigned to.
+ *
+ * @example
+ * ```ts
+ * import tls from "mutls/tls"; // was "node:tls"
+ *
+ * const tlsServer = tls.createServer({ cert, key }, (socket) => socket.end("hello"));
+ * tlsServer.listen(0, "localhost", () => tlsServer.close());
+ * ```
+ */
 const tls = {
   CLIENT_RENEG_LIMIT,
   CLIENT_RENEG_WINDOW,
@@ -51,9 +126,7 @@ const tls = {
   createSecureContext,
   createServer,
   getCiphers,
-  get rootCertificates(): readonly string[] {
-    return nodeTls.rootCertificates;
-  },
+  rootCertificates,
   get DEFAULT_CIPHERS(): string {
     return defaults.DEFAULT_CIPHERS;
   },

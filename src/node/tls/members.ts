@@ -14,7 +14,16 @@ const ENGINES = "OpenSSL engines are not there; a key may be any object with `sc
 const DH = "finite-field groups are not offered in TLS 1.3 here";
 const TRACE = "OpenSSL's trace is not there; mutls/inspect shows every byte";
 
-/** Names as @types/node has them; events as `on <event>`. */
+/**
+ * What becomes of each member of node:tls: `true` where it is supported, or why it is refused. Names as @types/node has
+ * them, by interface; events as `on <event>`.
+ *
+ * @example
+ * ```ts
+ * console.log(MEMBERS.ConnectionOptions.servername); // true
+ * console.log(MEMBERS.SecureContextOptions.pfx); // PKCS#12 is not read; give `key` and `cert` as PEM
+ * ```
+ */
 export const MEMBERS = {
   tls: {
     CLIENT_RENEG_LIMIT: true,

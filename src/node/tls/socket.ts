@@ -1,6 +1,6 @@
 /** node:tls's TLSSocket over an engine: a Duplex on top of a socket, or of any other Duplex. */
 import { X509Certificate } from "node:crypto";
-import { Socket, type SocketConnectOpts } from "node:net";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type {
   CipherNameAndProtocol,
@@ -13,12 +13,14 @@ import { nodeProvider } from "../../crypto/node.ts";
 import { fault, type TlsError } from "../../errors.ts";
 import type { HandshakeResult } from "../../handshake/config.ts";
 import { deriveSecret, hkdfExpandLabel } from "../../schedule/hkdf.ts";
+import { holdFailedWrites } from "../../transport/node-socket.ts";
 import { parseAddress } from "../../x509/address.ts";
 import { referenceName } from "../../x509/names.ts";
 import { chainOf, detailedCertificate, plainCertificate } from "./certificate.ts";
 import { type ContextOptions, contextOf, SecureContext } from "./context.ts";
 import { argumentError, nodeError, ownError } from "./errors.ts";
 import { clientEngine, type Findings, serverEngine } from "./handshake.ts";
+import { LayeredSocket } from "./layered.ts";
 import { refusedMember, refuseListener, refuseOptions } from "./members.ts";
 import { KEY_INFO, parseAlpn, signatureAlgorithmName } from "./names.ts";
 import { type ServerRole, serverChoice } from "./sni.ts";
@@ -26,15 +28,6 @@ import { type CheckServerIdentity, judge, nameCheck } from "./verify.ts";
 import { Wire } from "./wire.ts";
 
 const NOTHING = new Uint8Array(0);
-/** What a socket that is connecting tells before it is connected. */
-const FORWARDED = [
-  "lookup",
-  "ready",
-  "connectionAttempt",
-  "connectionAttemptFailed",
-  "connectionAttemptTimeout",
-] as const;
-
 /** Options of {@link TLSSocket}. */
 export interface SocketOptions extends Omit<ServerRole, "ALPNCallback">, ContextOptions {
   /** Default false. */
@@ -58,17 +51,6 @@ export interface ClientRole {
   hangUp(): Error;
 }
 
-/** Of the socket underneath. */
-const DELEGATED = [
-  "remoteAddress",
-  "remotePort",
-  "remoteFamily",
-  "localAddress",
-  "localPort",
-  "localFamily",
-  "autoSelectFamilyAttemptedAddresses",
-] as const;
-
 /**
  * One end of a TLS 1.3 connection, in the shape of node:tls's TLSSocket; what is supported is listed in `MEMBERS`.
  * Made by {@link connect} and by servers; made directly, a client verifies the server's name only by what the application
@@ -84,7 +66,7 @@ const DELEGATED = [
  * tlsSocket.on("secure", () => tlsSocket.end());
  * ```
  */
-export class TLSSocket extends Socket implements NodeTLSSocket {
+export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
   readonly encrypted = true;
   authorized = false;
   /** A code, as in node:tls in spite of its type; `null` while there is nothing to say. */
@@ -95,7 +77,6 @@ export class TLSSocket extends Socket implements NodeTLSSocket {
   secureConnecting = true;
   /** The server that accepted this connection. */
   readonly server: unknown;
-  readonly #raw: Duplex;
   readonly #options: SocketOptions;
   readonly #client: ClientRole | undefined;
   readonly #alpn: readonly string[];
@@ -110,25 +91,7 @@ export class TLSSocket extends Socket implements NodeTLSSocket {
   #maxFragment = Number.POSITIVE_INFINITY;
   #ending: ((error?: Error | null) => void) | undefined;
   #writing: { readonly data: Uint8Array; readonly done: (error?: Error | null) => void } | undefined;
-  #bytesRead = 0;
-  #bytesWritten = 0;
-  #idle: NodeJS.Timeout | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
-
-  static {
-    for (const name of DELEGATED) {
-      define(TLSSocket.prototype, name, (socket) => (socket.#raw as Partial<Socket>)[name]);
-    }
-    define(TLSSocket.prototype, "bytesRead", (socket) => socket.#bytesRead);
-    define(TLSSocket.prototype, "bytesWritten", (socket) => socket.#bytesWritten + socket.writableLength);
-    define(TLSSocket.prototype, "bufferSize", (socket) => (socket.destroyed ? undefined : socket.writableLength));
-    define(TLSSocket.prototype, "pending", (socket) => socket.connecting || socket.destroyed);
-    define(TLSSocket.prototype, "readyState", (socket) => {
-      if (socket.connecting) return "opening";
-      if (socket.readable) return socket.writable ? "open" : "readOnly";
-      return socket.writable ? "writeOnly" : "closed";
-    });
-  }
 
   /**
    * @param socket - What to run over, this socket's from now on; a TCP socket of its own where it is left out.
@@ -140,7 +103,7 @@ export class TLSSocket extends Socket implements NodeTLSSocket {
     const context = contextOf(options.secureContext, () => options);
     const { signal, highWaterMark } = options;
     const allowHalfOpen = socket ? socket.allowHalfOpen : options.allowHalfOpen;
-    super({
+    super(socket ?? new Socket(), {
       allowHalfOpen: allowHalfOpen ?? false,
       ...(signal === undefined ? {} : { signal }),
       ...(highWaterMark === undefined ? {} : { highWaterMark }),
@@ -150,9 +113,8 @@ export class TLSSocket extends Socket implements NodeTLSSocket {
     this.#client = client;
     this.#alpn = parseAlpn(options.ALPNProtocols);
     this.server = options.server;
-    this.#raw = socket ?? new Socket();
     this.on("newListener", (event) => refuseListener("TLSSocket", event));
-    this.#adopt(socket ?? undefined);
+    this.#adopt();
     if (options.pauseOnConnect) this.pause();
     const limit = options.handshakeTimeout ?? 0;
     if (limit > 0) {
@@ -164,16 +126,6 @@ export class TLSSocket extends Socket implements NodeTLSSocket {
   /** Why the handshake failed or was refused; for logs. node:tls has nothing like it. */
   get failure(): Error | undefined {
     return this.#failure ?? this.#verdict;
-  }
-
-  override connect(...args: unknown[]): this {
-    const [options, listener] = args;
-    if (this.#raw instanceof Socket) {
-      this.#setConnecting(true);
-      this.#raw.connect(options as SocketConnectOpts);
-      if (typeof listener === "function") this.once("connect", listener as () => void);
-    }
-    return this;
   }
 
   /** Client only, before the handshake: the name to ask for. Addresses are not sent (RFC 6066 3). */
@@ -308,51 +260,6 @@ export class TLSSocket extends Socket implements NodeTLSSocket {
     throw refusedMember("TLSSocket", "enableTrace");
   }
 
-  override setTimeout(timeout: number, callback?: () => void): this {
-    if (typeof timeout !== "number" || !(timeout >= 0)) {
-      throw argumentError("ERR_INVALID_ARG_TYPE", "a timeout is a number of milliseconds");
-    }
-    clearTimeout(this.#idle);
-    this.#idle = undefined;
-    (this as { timeout?: number }).timeout = timeout;
-    if (timeout === 0) {
-      if (callback !== undefined) this.removeListener("timeout", callback);
-      return this;
-    }
-    if (callback !== undefined) this.once("timeout", callback);
-    if (!this.destroyed) this.#idle = setTimeout(() => this.emit("timeout"), Math.min(timeout, 0x7fffffff)).unref();
-    return this;
-  }
-
-  override setNoDelay(noDelay?: boolean): this {
-    (this.#raw as Partial<Socket>).setNoDelay?.(noDelay);
-    return this;
-  }
-
-  override setKeepAlive(enable?: boolean, initialDelay?: number): this {
-    (this.#raw as Partial<Socket>).setKeepAlive?.(enable, initialDelay);
-    return this;
-  }
-
-  override ref(): this {
-    (this.#raw as Partial<Socket>).ref?.();
-    return this;
-  }
-
-  override unref(): this {
-    (this.#raw as Partial<Socket>).unref?.();
-    return this;
-  }
-
-  override address(): ReturnType<Socket["address"]> {
-    return (this.#raw as Partial<Socket>).address?.() ?? {};
-  }
-
-  override resetAndDestroy(): this {
-    (this.#raw as Partial<Socket>).resetAndDestroy?.();
-    return this.destroy();
-  }
-
   override _read(): void {
     this.#wire?.want();
   }
@@ -380,60 +287,46 @@ export class TLSSocket extends Socket implements NodeTLSSocket {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#setConnecting(false);
-    clearTimeout(this.#idle);
     clearTimeout(this.#handshakeTimer);
     if (this.#wire === undefined) {
-      this.#raw.destroy();
+      this.underneath.destroy();
       this.#writing?.done(error ?? fault("ERR_TLS_CLOSED"));
     } else {
       this.#wire.release(error);
     }
-    done(error);
-    const close = () => this.emit("close", error !== null);
-    // After what is known by then was told, as a handle's close is.
-    if (this.#raw instanceof Socket && this.#raw.destroyed && !this.#raw.closed) this.#raw.once("close", close);
-    else setImmediate(close);
+    this.finish(error, done);
   }
 
-  #adopt(socket: Duplex | undefined): void {
-    const raw = this.#raw;
+  #adopt(): void {
+    const raw = this.underneath;
     // Each direction ends when TLS says so, not when the other does.
     raw.allowHalfOpen = true;
+    // A server that refuses says so before it hangs up, which a failed write must not hide.
+    if (raw instanceof Socket && !this.#options.isServer) holdFailedWrites(raw);
     raw.on("error", (error) => {
       if (!this.destroyed) this.#fail(error);
     });
     raw.once("close", () => this.destroy());
-    if (!(raw instanceof Socket && raw.pending && !raw.destroyed)) {
-      process.nextTick(() => this.#start());
-      return;
-    }
-    this.#setConnecting(socket !== undefined);
-    for (const event of FORWARDED) raw.on(event, (...args: unknown[]) => this.emit(event, ...args));
-    raw.once("connect", () => {
-      this.#setConnecting(false);
-      this.emit("connect");
-      this.#start();
-    });
+    this.whenConnected(() => this.#start());
   }
 
   #start(): void {
     if (this.destroyed) return;
-    if (this.#raw.destroyed) {
+    if (this.underneath.destroyed) {
       this.destroy();
       return;
     }
     const onKeyLog = (line: Buffer) => this.emit("keylog", line);
     if (this.listenerCount("keylog") > 0) this.#findings.onKeyLog = onKeyLog;
-    const wire = new Wire(this.#raw, this.#options.isServer ? this.#serverEngine() : this.#clientEngine(), {
+    const wire = new Wire(this.underneath, this.#options.isServer ? this.#serverEngine() : this.#clientEngine(), {
       established: (result) => this.#establish(result),
       plaintext: (chunk) => {
-        this.#bytesRead += chunk.length;
+        this.countRead(chunk.length);
         return this.push(chunk) && !this.destroyed;
       },
       ended: () => this.#inputEnded(),
       failed: (error) => this.#handshakeFailed(error),
-      active: () => this.#idle?.refresh(),
+      active: () => this.active(),
     });
     wire.maxFragment = this.#maxFragment;
     this.#wire = wire;
@@ -528,7 +421,7 @@ export class TLSSocket extends Socket implements NodeTLSSocket {
 
   #send(data: Uint8Array, done: (error?: Error | null) => void): void {
     const counted = (error?: Error | null) => {
-      if (!error) this.#bytesWritten += data.length;
+      if (!error) this.countWritten(data.length);
       done(error);
     };
     if (this.#wire === undefined) this.#writing = { data, done: counted };
@@ -538,18 +431,4 @@ export class TLSSocket extends Socket implements NodeTLSSocket {
   #ownCertificate(): Uint8Array | undefined {
     return (this.#result?.identity ?? this.#context.identities[0])?.certificates[0];
   }
-
-  #setConnecting(connecting: boolean): void {
-    (this as { connecting: boolean }).connecting = connecting;
-  }
-}
-
-/** node:net declares these as fields, which a class may not override by getters. */
-function define(prototype: TLSSocket, name: keyof Socket, get: (socket: TLSSocket) => unknown): void {
-  Object.defineProperty(prototype, name, {
-    configurable: true,
-    get(this: TLSSocket) {
-      return get(this);
-    },
-  });
 }

@@ -51,8 +51,10 @@ export function judge({ context, reject, check, record }: Judgement): Certificat
  * @returns An error `ERR_TLS_CERT_ALTNAME_INVALID`, or `undefined` when it is.
  * @example
  * ```ts
- * const { subject } = new X509Certificate(cert).toLegacyObject();
- * console.log(checkServerIdentity("localhost", { subject, subjectaltname: "DNS:localhost" } as PeerCertificate)); // undefined
+ * import { X509Certificate } from "node:crypto";
+ *
+ * const certificate = new X509Certificate(cert).toLegacyObject();
+ * console.log(checkServerIdentity("elsewhere.test", certificate)?.message.split(".")[0]); // Hostname/IP does not match certificate's altnames: Host: elsewhere
  * ```
  */
 export function checkServerIdentity(hostname: string, certificate: PeerCertificate): Error | undefined {
