@@ -106,11 +106,3 @@ export function record(emitter: NodeJS.EventEmitter, ...events: readonly string[
   }
   return seen;
 }
-
-/** Rejects with the socket's error, or resolves when it closes without. */
-export function closed(socket: NodeJS.EventEmitter): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once("error", reject);
-    socket.once("close", () => resolve());
-  });
-}
