@@ -252,5 +252,10 @@ function bytesOf(value: Bytes): Uint8Array {
 }
 
 function verifiable(): readonly SignatureSchemeName[] {
-  return resolveClient({ provider: nodeProvider, clock: Date.now, verifier: acceptAnyVerifier() }).signatureSchemes;
+  return resolveServer({
+    provider: nodeProvider,
+    clock: Date.now,
+    identities: [],
+    onClientHello: () => undefined,
+  }).signatureSchemes;
 }

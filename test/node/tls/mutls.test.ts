@@ -21,16 +21,17 @@ describe("a client's certificate", () => {
   const secret = "known only to me";
 
   it.each([
-    ["an unknown CA", "stranger", "localhost", "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"],
-    ["an expired certificate", "expired", "localhost", "ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED"],
-    ["another name", "server", "elsewhere.test", "ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE"],
+    ["an unknown CA", "stranger", "localhost", /ALERT_UNKNOWN_CA$/],
+    ["an expired certificate", "expired", "localhost", /ALERT_CERTIFICATE_EXPIRED$/],
+    ["another name", "server", "elsewhere.test", /ALERT_BAD_CERTIFICATE$/],
   ] as const)("is not shown to a server of %s", async (_what, identity, servername, alert) => {
     const server = nodeTls.createServer({ ...p[identity], ca: p.ca, requestCert: true, minVersion: "TLSv1.3" });
     const told = once(server, "tlsClientError");
     const socket = connect({ ...good(), port: await listening(server), servername });
     socket.on("error", () => {});
     const [error, far] = await told;
-    expect(error.code).toBe(alert);
+    // OpenSSL has had several names for the beginning.
+    expect(error.code).toMatch(alert);
     expect(far.getPeerX509Certificate()).toBe(undefined);
   });
 
@@ -47,7 +48,7 @@ describe("a client's certificate", () => {
     const [error] = await once(socket, "error");
     expect(error.message).toBe(secret);
     const [alert, far] = await told;
-    expect(alert.code).toBe("ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE");
+    expect(alert.code).toMatch(/ALERT_BAD_CERTIFICATE$/);
     expect(far.getPeerX509Certificate()).toBe(undefined);
   });
 
@@ -270,6 +271,17 @@ describe("callbacks that fail", () => {
     const [fault] = await told;
     expect(fault.code).toBe(code);
   });
+});
+
+it("leaves a server's process alone when nobody listens for an error", async () => {
+  const server = createServer(p.server, () => {});
+  const accepted = once(server, "secureConnection");
+  const socket = connect({ ...good(), port: await listening(server) });
+  socket.on("error", () => {});
+  const [peer] = await accepted;
+  const gone = new Promise((resolve) => peer.once("close", resolve));
+  peer.destroy(new Error("nobody hears"));
+  await gone;
 });
 
 describe("streams underneath", () => {
