@@ -101,7 +101,7 @@ const IN_CLIENT_HELLO: readonly [string, Code, Change][] = [
   [
     "a name longer than names are",
     "ERR_TLS_ILLEGAL_PARAMETER",
-    extended("server_name", ...serverName("a.".repeat(130) + "a")),
+    extended("server_name", ...serverName(`${"a.".repeat(130)}a`)),
   ],
   [
     "pre_shared_key without psk_key_exchange_modes",
