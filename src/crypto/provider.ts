@@ -41,9 +41,9 @@ export interface Aead {
 export interface BulkAead {
   /** Plaintext bytes from which this is the faster way. */
   readonly threshold: number;
-  /** The arguments are copied or used before this returns. */
+  /** The plaintext stays as it is until the promise settles; nonce and additional data are copied. */
   seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array>;
-  /** `undefined` when the tag does not match. */
+  /** Likewise; `undefined` when the tag does not match. */
   open(nonce: Uint8Array, additionalData: Uint8Array, ciphertext: Uint8Array): Promise<Uint8Array | undefined>;
 }
 

@@ -343,7 +343,7 @@ function bulkAead(platform: WebCryptoPlatform, aead: Aead, key: Uint8Array): Bul
     threshold: BULK_THRESHOLD,
     seal(nonce, additionalData, plaintext) {
       const how = parameters(nonce, additionalData);
-      const own = new Uint8Array(plaintext);
+      const own = source(plaintext);
       return platform.use(
         "AES-GCM",
         async (subtle) => new Uint8Array(await subtle.encrypt(how, await handle(subtle), own)),
@@ -352,7 +352,7 @@ function bulkAead(platform: WebCryptoPlatform, aead: Aead, key: Uint8Array): Bul
     },
     open(nonce, additionalData, ciphertext) {
       const how = parameters(nonce, additionalData);
-      const own = new Uint8Array(ciphertext);
+      const own = source(ciphertext);
       return platform.use(
         "AES-GCM",
         async (subtle) => {

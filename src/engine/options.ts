@@ -59,7 +59,7 @@ export interface CommonOptions {
   readonly padding?: ((type: number, length: number) => number) | undefined;
   /** Records under one key before a KeyUpdate. Default and maximum: the suite's limit (RFC 9846 5.5). */
   readonly recordsPerKey?: number | undefined;
-  /** Bytes each queue may hold. Default 131072, at least 32768. */
+  /** Bytes each queue may hold. Default 147456, at least 32768. */
   readonly highWaterMark?: number | undefined;
   readonly observer?: Observer | undefined;
 }
@@ -106,6 +106,8 @@ export type ServerReplacement = Partial<
   Pick<ServerOptions, "identities" | "clientAuth" | "trust" | "verifier" | "alpn" | "sendAuthorities">
 >;
 
+/** Room for eight full records with their headers and tags, so that as many can be in protection at once. */
+const DEFAULT_HIGH_WATER_MARK = 0x24000;
 const CLIENT_AUTH: readonly ClientAuth[] = ["off", "optional", "optional_no_ca", "on"];
 /** P-521 is there for those who name it. */
 const DEFAULT_GROUPS: readonly NamedGroupName[] = ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"];
@@ -236,7 +238,7 @@ export function resolveLimits(options: CommonOptions): EngineLimits {
     maxFragment: within(options.maxFragment, 1, MAX_PLAINTEXT, MAX_PLAINTEXT, "maxFragment"),
     padding: options.padding,
     recordsPerKey: within(options.recordsPerKey, 2, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, "recordsPerKey"),
-    highWaterMark: within(options.highWaterMark, 0x8000, 0x40000000, 0x20000, "highWaterMark"),
+    highWaterMark: within(options.highWaterMark, 0x8000, 0x40000000, DEFAULT_HIGH_WATER_MARK, "highWaterMark"),
     observer: options.observer,
   };
 }

@@ -425,17 +425,16 @@ describe("bulk records", () => {
     expect(watched.calls.filter((call) => call.startsWith("importKey"))).toHaveLength(1);
   });
 
-  it("takes its arguments at once, though the key is still being imported", async () => {
+  it("takes nonce and additional data at once, though the key is still being imported", async () => {
     const aead = aeadOf(createWebCryptoProvider(), "TLS_AES_128_GCM_SHA256");
     const expected = [1, 2, 3].map((fill) => aead?.seal(nonceEndingIn(fill), header, new Uint8Array(5000).fill(fill)));
-    const [data, iv] = [new Uint8Array(5000), nonce.slice()];
+    const [iv, additionalData] = [nonce.slice(), header.slice()];
     const sealed = [1, 2, 3].map((fill) => {
-      data.fill(fill);
       iv[11] = fill;
-      return aead?.bulk?.seal(iv, header, data);
+      return aead?.bulk?.seal(iv, additionalData, new Uint8Array(5000).fill(fill));
     });
-    data.fill(0);
     iv.fill(0);
+    additionalData.fill(0);
     expect(await Promise.all(sealed)).toEqual(expected);
   });
 

@@ -5,7 +5,7 @@ import { type End, exchange, failure } from "../support/pair.ts";
 import { confront, type Rogue } from "../support/rogue.ts";
 import { createWorld, rawMessage, type World } from "../support/world.ts";
 
-const MARK = 0x20000;
+const MARK = 0x24000;
 const RECORD = 0x4000;
 let world: World;
 beforeAll(async () => {

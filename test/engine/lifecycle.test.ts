@@ -183,7 +183,7 @@ describe.each(["client", "server"] as const)("a %s with late answers", (side) =>
       await until(count, pair);
       const { engine } = pair.late;
       const room = engine.room;
-      expect(room).toBeLessThanOrEqual(0x20000);
+      expect(room).toBeLessThanOrEqual(0x24000);
       expect(engine.receive(new Uint8Array(0x40000))).toBe(room);
       expect(engine.receive(new Uint8Array(10))).toBe(0);
       expect(failure(pair.late)).toBeUndefined();
