@@ -1,5 +1,5 @@
 /** The client's handshake, top to bottom as RFC 8446 figure 1 and Appendix A.1 have it. */
-import { latin1, utf8, wipe } from "../bytes/bytes.ts";
+import { latin1, utf8 } from "../bytes/bytes.ts";
 import { shown } from "../bytes/text.ts";
 import { type Extension, extension, find } from "../codec/extensions.ts";
 import {
@@ -17,13 +17,14 @@ import { CipherSuiteId, NamedGroup, type NamedGroupName, ProtocolVersion, Signat
 import type { CipherSuite, Group, KeyShare } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
-import { EarlySecret, type Held } from "../schedule/secrets.ts";
+import type { Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { parseAddress } from "../x509/address.ts";
 import { checkCertificateVerify, checkFinished, presentIdentity, readCertificate, sendFinished } from "./auth.ts";
 import type { ClientConfig, HandshakeResult } from "./config.ts";
 import { type Identity, type IdentityRequest, selectClientIdentity, usableScheme } from "./identity.ts";
 import { call, type HandshakeEffects, receive } from "./io.ts";
+import { applicationKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
 import { checkResponses, checkServerHello, refuseOlderVersion } from "./negotiate.ts";
 import { handshakeResult } from "./result.ts";
 
@@ -42,13 +43,8 @@ interface Offer {
  *
  * @throws TlsError for whatever ends it; the engine turns that into an alert.
  */
-export function* clientHandshake(config: ClientConfig, effects: HandshakeEffects): Flow<HandshakeResult> {
-  const held: Held = [];
-  try {
-    return yield* run(config, effects, held);
-  } finally {
-    for (const secret of held) secret.wipe();
-  }
+export function clientHandshake(config: ClientConfig, effects: HandshakeEffects): Flow<HandshakeResult> {
+  return holding((held) => run(config, effects, held));
 }
 
 function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow<HandshakeResult> {
@@ -92,11 +88,8 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   transcript.add(message.bytes);
 
   const sharedSecret = yield* wait("key_agreement", ours.share.agree(serverShare.key_exchange));
-  const handshakeSecret = new EarlySecret(hash).handshake(sharedSecret);
-  const handshakeTraffic = handshakeSecret.traffic(transcript.current());
-  held.push(handshakeSecret, { wipe: () => wipe(handshakeTraffic.client, handshakeTraffic.server) });
-  effects.reveal("CLIENT_HANDSHAKE_TRAFFIC_SECRET", random, handshakeTraffic.client);
-  effects.reveal("SERVER_HANDSHAKE_TRAFFIC_SECRET", random, handshakeTraffic.server);
+  const keys: KeyContext = { hash, transcript, effects, clientRandom: random, held };
+  const { secret: handshakeSecret, traffic: handshakeTraffic } = handshakeKeys(keys, sharedSecret);
   effects.install("read", "handshake", suite, handshakeTraffic.server.slice());
   effects.install("write", "handshake", suite, handshakeTraffic.client.slice());
 
@@ -133,13 +126,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   message = yield* receive("WAIT_FINISHED", ["finished"]);
   checkFinished(message, transcript, hash, handshakeTraffic.server);
 
-  const mainSecret = handshakeSecret.main();
-  held.push(mainSecret);
-  const traffic = mainSecret.traffic(transcript.current());
-  held.push({ wipe: () => wipe(traffic.client, traffic.server, traffic.exporter) });
-  effects.reveal("CLIENT_TRAFFIC_SECRET_0", random, traffic.client);
-  effects.reveal("SERVER_TRAFFIC_SECRET_0", random, traffic.server);
-  effects.reveal("EXPORTER_SECRET", random, traffic.exporter);
+  const { secret: mainSecret, traffic } = applicationKeys(keys, handshakeSecret);
   effects.install("read", "application", suite, traffic.server.slice());
 
   const negotiated = {

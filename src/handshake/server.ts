@@ -1,5 +1,5 @@
 /** The server's handshake, top to bottom as RFC 8446 figure 1 and Appendix A.2 have it. */
-import { utf8, wipe } from "../bytes/bytes.ts";
+import { utf8 } from "../bytes/bytes.ts";
 import { type Extension, extension } from "../codec/extensions.ts";
 import {
   CertificateRequest,
@@ -16,7 +16,7 @@ import { CipherSuiteId, NamedGroup, ProtocolVersion, SignatureScheme } from "../
 import type { CipherSuite, Group } from "../crypto/provider.ts";
 import { fault, TlsError } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
-import { EarlySecret, type Held } from "../schedule/secrets.ts";
+import type { Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { acceptAnyVerifier } from "../x509/verifier.ts";
@@ -24,6 +24,7 @@ import { checkCertificateVerify, checkFinished, presentIdentity, readCertificate
 import type { HandshakeResult, ServerChoice, ServerConfig } from "./config.ts";
 import { selectServerIdentity } from "./identity.ts";
 import { call, type HandshakeEffects, receive } from "./io.ts";
+import { applicationKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
 import {
   checkSecondHello,
   chooseAlpn,
@@ -50,13 +51,8 @@ const UNKNOWN_CA_CODES: readonly string[] = [
  *
  * @throws TlsError for whatever ends it; the engine turns that into an alert.
  */
-export function* serverHandshake(config: ServerConfig, effects: HandshakeEffects): Flow<HandshakeResult> {
-  const held: Held = [];
-  try {
-    return yield* run(config, effects, held);
-  } finally {
-    for (const secret of held) secret.wipe();
-  }
+export function serverHandshake(config: ServerConfig, effects: HandshakeEffects): Flow<HandshakeResult> {
+  return holding((held) => run(config, effects, held));
 }
 
 function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow<HandshakeResult> {
@@ -112,11 +108,8 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   transcript.add(serverHello);
   effects.send("initial", serverHello);
 
-  const handshakeSecret = new EarlySecret(hash).handshake(exchange.sharedSecret);
-  const handshakeTraffic = handshakeSecret.traffic(transcript.current());
-  held.push(handshakeSecret, { wipe: () => wipe(handshakeTraffic.client, handshakeTraffic.server) });
-  effects.reveal("CLIENT_HANDSHAKE_TRAFFIC_SECRET", random, handshakeTraffic.client);
-  effects.reveal("SERVER_HANDSHAKE_TRAFFIC_SECRET", random, handshakeTraffic.server);
+  const keys: KeyContext = { hash, transcript, effects, clientRandom: random, held };
+  const { secret: handshakeSecret, traffic: handshakeTraffic } = handshakeKeys(keys, exchange.sharedSecret);
   effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
   effects.install("write", "handshake", suite, handshakeTraffic.server.slice());
 
@@ -138,13 +131,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   yield* presentIdentity(config, effects, transcript, { side: "server", context: NO_CONTEXT, identity, scheme });
   sendFinished(effects, transcript, hash, handshakeTraffic.server);
 
-  const mainSecret = handshakeSecret.main();
-  held.push(mainSecret);
-  const traffic = mainSecret.traffic(transcript.current());
-  held.push({ wipe: () => wipe(traffic.client, traffic.server, traffic.exporter) });
-  effects.reveal("CLIENT_TRAFFIC_SECRET_0", random, traffic.client);
-  effects.reveal("SERVER_TRAFFIC_SECRET_0", random, traffic.server);
-  effects.reveal("EXPORTER_SECRET", random, traffic.exporter);
+  const { secret: mainSecret, traffic } = applicationKeys(keys, handshakeSecret);
   effects.install("write", "application", suite, traffic.server.slice());
   // Where nothing is left to be decided about the client (RFC 8446 4.4.4).
   if (requested === undefined && config.authorize === undefined) effects.allowApplicationData();
