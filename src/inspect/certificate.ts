@@ -1,8 +1,10 @@
 /** A certificate in one line. */
+import { printable } from "../bytes/text.ts";
 import { TlsError } from "../errors.ts";
 import { formatAddress } from "../x509/address.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { parseCertificate } from "../x509/parse.ts";
+import { keyText } from "../x509/rules.ts";
 
 /** What people look for in a certificate. */
 export interface CertificateSummary {
@@ -51,30 +53,10 @@ export function summarizeCertificate(der: Uint8Array): CertificateSummary | stri
       ...email.map((name) => `email:${printable(name)}`),
       ...uri.map((name) => `URI:${printable(name)}`),
     ],
-    key: keyName(certificate.publicKey.algorithm),
+    key: keyText(certificate.publicKey.algorithm),
   };
 }
 
 function isoTime(ms: number): string {
   return new Date(ms).toISOString().replace(".000Z", "Z");
-}
-
-/** Names come from the peer: nothing in them may move a terminal's cursor. */
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
-}
-
-function keyName(algorithm: Certificate["publicKey"]["algorithm"]): string {
-  switch (algorithm.type) {
-    case "ec":
-      return algorithm.curve;
-    case "ed25519":
-      return "Ed25519";
-    case "rsa":
-      return `RSA ${algorithm.bits}`;
-    case "rsa-pss":
-      return `RSA-PSS ${algorithm.bits}`;
-    case "unknown":
-      return `key of kind ${algorithm.oid}`;
-  }
 }

@@ -3,7 +3,9 @@ import { shown } from "../../src/bytes/text.ts";
 
 describe("text of a peer's in a log", () => {
   it("has nothing that a terminal or a log would obey", () => {
-    expect(shown(["a\nINFO verified\u001b[31m", "é"])).toBe("a\\u{a}INFO verified\\u{1b}[31m, \\u{e9}");
+    expect(shown(["a\nINFO verified\u001b[31m", "é", "\u{1f512}"])).toBe(
+      "a\\x0aINFO verified\\x1b[31m, \\xe9, \\u{1f512}",
+    );
   });
 
   it("is bounded in number and length", () => {
