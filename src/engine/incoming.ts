@@ -4,7 +4,7 @@ import { ContentType } from "../codec/registry.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import type { Epoch } from "../handshake/io.ts";
-import { HandshakeReader, RecordReader, type WireRecord } from "../record/framing.ts";
+import { HandshakeReader, RECORD_HEADER_LENGTH, RecordReader, type WireRecord } from "../record/framing.ts";
 import { type OpenedRecord, RecordOpener } from "../record/protection.ts";
 import { nextTrafficSecret } from "../schedule/secrets.ts";
 import type { Observer } from "./observer.ts";
@@ -195,5 +195,5 @@ export class IncomingRecords {
 
 function copied(bytes: Uint8Array): Pick<WireRecord, "bytes" | "fragment"> {
   const own = bytes.slice();
-  return { bytes: own, fragment: own.subarray(5) };
+  return { bytes: own, fragment: own.subarray(RECORD_HEADER_LENGTH) };
 }

@@ -36,6 +36,7 @@ export class Wire {
   #ending: Callback | undefined;
   #turning = false;
   #again = false;
+  #draining = false;
   #released = false;
   #lingering = false;
   #lingered = 0;
@@ -167,6 +168,11 @@ export class Wire {
 
   #send(): void {
     const engine = this.#engine;
+    // What the peer does not read stays in the engine, where several answers to its KeyUpdates are one.
+    if (this.#raw.writableNeedDrain) {
+      this.#waitForDrain();
+      return;
+    }
     let written: Callback | undefined;
     const writing = this.#writing;
     if (writing !== undefined && engine.result !== undefined && engine.error === undefined && !engine.finished) {
@@ -189,6 +195,15 @@ export class Wire {
       return;
     }
     this.#flush(written);
+  }
+
+  #waitForDrain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#raw.once("drain", () => {
+      this.#draining = false;
+      this.#turn();
+    });
   }
 
   #flush(written?: Callback): void {
