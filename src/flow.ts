@@ -46,7 +46,11 @@ export type Operation =
   | "verify_certificate"
   | "select_identity"
   | "client_hello"
-  | "authorize";
+  | "authorize"
+  | "session"
+  | "find_psk"
+  | "ticket"
+  | "anti_replay";
 
 /** Why a flow stopped: resume it with the message, or with what the promise gave. */
 export type Suspension =

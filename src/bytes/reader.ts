@@ -17,7 +17,7 @@ export class Reader {
     return this.end - this.position;
   }
 
-  /** An unsigned big-endian integer of `width` bytes, 1 to 4. */
+  /** An unsigned big-endian integer of `width` bytes, 1 to 6. */
   uint(width: number): number {
     const start = this.position;
     if (start + width > this.end) throw fault("ERR_TLS_DECODE_ERROR", "the data ends inside an integer");

@@ -13,7 +13,7 @@ export class Writer {
     return this.#length;
   }
 
-  /** An unsigned big-endian integer of `width` bytes, 1 to 4. */
+  /** An unsigned big-endian integer of `width` bytes, 1 to 6. */
   uint(width: number, value: number): void {
     if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * width)) {
       throw new RangeError(`${value} does not fit in ${width} bytes`);

@@ -60,6 +60,8 @@ const offeredPsks = struct("OfferedPsks", {
   ),
   binders: list(opaque(32, 255), "binder", 33, 0xffff),
 });
+/** RFC 8446 4.2.11 */
+export type OfferedPsks = ValueOf<typeof offeredPsks>;
 const oidFilters = list(
   struct("OIDFilter", { certificate_extension_oid: opaque(1, 0xff), certificate_extension_values: opaque(0, 0xffff) }),
   "filter",

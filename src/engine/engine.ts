@@ -6,9 +6,18 @@ import { join } from "../bytes/bytes.ts";
 import { decodeBody, type HandshakeMessage, KeyUpdate, NewSessionTicket } from "../codec/messages.ts";
 import { KeyUpdateRequest } from "../codec/registry.ts";
 import { type CauseCode, fault, type Side, TlsError } from "../errors.ts";
-import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
+import {
+  type Awaitable,
+  type Flow,
+  type HandshakeName,
+  isPromiseLike,
+  type StateName,
+  type Suspension,
+  settle,
+} from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
+import type { Session } from "../handshake/session.ts";
 import { Inbound } from "./inbound.ts";
 import { type IncomingOptions, IncomingRecords } from "./incoming.ts";
 import { detached } from "./observer.ts";
@@ -21,7 +30,12 @@ export type EngineEvent =
   | { readonly type: "handshake"; readonly result: HandshakeResult }
   /** Client only: the server has sent data or a ticket, so it has accepted this side; see {@link TlsEngine.accepted}. */
   | { readonly type: "accepted" }
-  | { readonly type: "ticket"; readonly ticket: NewSessionTicket }
+  /** Client only: a ticket has come; the session is in the configuration's cache, if there is one. */
+  | { readonly type: "ticket"; readonly session: Session }
+  /** The ticket store or session cache failed: the connection goes on without. */
+  | { readonly type: "ticket_failed"; readonly error: TlsError }
+  /** Client: what the server does with early data. Server: some can be read. */
+  | { readonly type: "early_data"; readonly outcome: "accepted" | "rejected" }
   | { readonly type: "key_update"; readonly requested: boolean }
   /** close_notify: the peer will send nothing more. This side may go on sending. */
   | { readonly type: "end" }
@@ -37,6 +51,17 @@ export interface EngineLimits extends Omit<OutgoingOptions, "side">, IncomingOpt
 
 /** Starts the flow that an engine runs. */
 export type StartFlow = (effects: HandshakeEffects) => Flow<HandshakeResult>;
+
+/** What may follow a handshake. */
+export interface Aftermath {
+  /** Server: the tickets to send once it is done. */
+  tickets?(result: HandshakeResult): Flow<readonly Uint8Array[]>;
+  /** Client: keeps what a ticket begins. */
+  keep?(result: HandshakeResult, ticket: NewSessionTicket): Flow<Session | undefined>;
+}
+
+/** Tickets of one connection that are looked at. */
+const MAX_TICKETS = 16;
 
 /**
  * One end of a connection, made by a context. Every method is safe to call at any time, from event handlers and
@@ -61,7 +86,9 @@ export class TlsEngine {
   readonly #outgoing: OutgoingRecords;
   readonly #inbound: Inbound;
   readonly #outbound: Outbound;
+  readonly #aftermath: Aftermath;
   readonly #flow: Flow<HandshakeResult>;
+  #tickets = 0;
   #suspension: Suspension | undefined;
   #running = false;
   #started = false;
@@ -80,8 +107,9 @@ export class TlsEngine {
   #progress: (() => void) | undefined;
   #draining = false;
 
-  constructor(side: Side, start: StartFlow, limits: EngineLimits) {
+  constructor(side: Side, start: StartFlow, limits: EngineLimits, aftermath: Aftermath = {}) {
     this.side = side;
+    this.#aftermath = aftermath;
     this.#limits = { ...limits, observer: detached(limits.observer) };
     this.#incoming = new IncomingRecords(this.#limits, () => this.#process());
     this.#outgoing = new OutgoingRecords({ ...this.#limits, side }, () => this.#settle());
@@ -216,6 +244,34 @@ export class TlsEngine {
     return taken;
   }
 
+  /** Bytes of early data that {@link TlsEngine.writeEarlyData} would take now; none unless a session allows it. */
+  get earlyDataRoom(): number {
+    return this.#outbound.earlyRoom;
+  }
+
+  /**
+   * Client: sends data that an attacker may replay and that is not forward secret (RFC 8446 2.3), after
+   * {@link TlsEngine.start} and until the server has answered. An `early_data` event says what became of it; what was
+   * rejected is the caller's to send again.
+   *
+   * @returns How many bytes were taken.
+   */
+  writeEarlyData(data: Uint8Array): number {
+    let taken = 0;
+    this.#guard(() => {
+      taken = this.#outbound.writeEarlyData(data);
+    });
+    this.#settle();
+    return taken;
+  }
+
+  /** Server: takes early data that is there, in order; it may be a replay, and comes before the client has finished. */
+  readEarlyData(): Uint8Array | undefined {
+    const chunk = this.#inbound.readEarlyData();
+    if (chunk !== undefined) this.#process();
+    return chunk;
+  }
+
   /** Takes the bytes to send to the peer. The array is the caller's. */
   takeOutput(): Uint8Array {
     if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.payKeyUpdate());
@@ -271,6 +327,16 @@ export class TlsEngine {
         if (direction === "read") incoming.install(epoch, suite, secret);
         else outgoing.install(epoch, suite, secret);
       },
+      discard: () => outgoing.discard(),
+      openEarlyData: (limit) => {
+        if (this.side === "client") this.#outbound.allowEarlyData(limit);
+        else this.#inbound.allowEarlyData(limit);
+      },
+      closeEarlyData: (outcome) => {
+        this.#outbound.allowEarlyData(0);
+        this.#events.push({ type: "early_data", outcome });
+      },
+      skipEarlyData: (how, limit) => incoming.skipEarlyData(how, limit),
       compatibilityMode: () => outgoing.wantCompatibility(),
       allowApplicationData: () => {
         this.#outbound.allowed = true;
@@ -342,6 +408,12 @@ export class TlsEngine {
     this.#enter("CONNECTED");
     if (this.side === "server") this.#accepted = true;
     this.#events.push({ type: "handshake", result });
+    if (this.#aftermath.tickets !== undefined) {
+      this.#aside(this.#aftermath.tickets(result), (messages) => {
+        for (const message of messages) this.#outgoing.sendHandshake("application", message);
+        this.#outgoing.flush();
+      });
+    }
   }
 
   /** Works through what has been received as far as states and queues allow, then tells the listener. */
@@ -375,6 +447,7 @@ export class TlsEngine {
     if (record !== undefined) {
       const outcome = this.#inbound.accept(record, this.#result !== undefined);
       if (outcome === "data") this.#noteAccepted();
+      if (outcome === "early_data") this.#events.push({ type: "early_data", outcome: "accepted" });
       if (outcome === "closed") {
         this.#readClosed = true;
         this.#incoming.wipe();
@@ -409,8 +482,7 @@ export class TlsEngine {
     } else if (message.type === "key_update") {
       this.#receiveKeyUpdate(message);
     } else {
-      this.#noteAccepted();
-      this.#events.push({ type: "ticket", ticket: decodeBody(NewSessionTicket, message) });
+      this.#receiveTicket(this.#result, message);
     }
   }
 
@@ -418,6 +490,41 @@ export class TlsEngine {
     if (this.#result !== undefined)
       return this.side === "client" ? ["new_session_ticket", "key_update"] : ["key_update"];
     return this.#suspension?.need === "message" ? this.#suspension.expecting : [];
+  }
+
+  /** RFC 8446 4.6.1 */
+  #receiveTicket(result: HandshakeResult, message: HandshakeMessage): void {
+    this.#noteAccepted();
+    const ticket = decodeBody(NewSessionTicket, message);
+    if (this.#aftermath.keep === undefined || ++this.#tickets > MAX_TICKETS) return;
+    this.#aside(this.#aftermath.keep(result, ticket), (session) => {
+      if (session !== undefined) this.#events.push({ type: "ticket", session });
+    });
+  }
+
+  /** Runs a flow beside the records, which do not wait for it. What it fails with does not end the connection. */
+  #aside<T>(flow: Flow<T>, done: (value: T) => void): void {
+    const failed = (cause: unknown) => {
+      const error = cause instanceof TlsError ? cause : fault("ERR_TLS_CALLBACK_FAILED", String(cause), { cause });
+      this.#events.push({ type: "ticket_failed", error });
+    };
+    const finish = (value: T) => {
+      if (this.#error === undefined && !this.#outbound.closed) this.#guard(() => done(value));
+    };
+    let outcome: Awaitable<T>;
+    try {
+      outcome = settle(flow);
+    } catch (cause) {
+      failed(cause);
+      return;
+    }
+    if (!isPromiseLike(outcome)) {
+      finish(outcome);
+      return;
+    }
+    Promise.resolve(outcome)
+      .then(finish, failed)
+      .then(() => this.#settle());
   }
 
   /** RFC 8446 4.6.3 */

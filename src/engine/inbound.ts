@@ -12,13 +12,17 @@ const CHUNK_COST = 128;
 const { change_cipher_spec, alert, handshake, application_data } = ContentType.codes;
 
 /** What a record meant to the connection as a whole. */
-export type InboundOutcome = "nothing" | "data" | "closed";
+export type InboundOutcome = "nothing" | "data" | "early_data" | "closed";
 
 export class Inbound {
   readonly #side: Side;
   readonly #records: IncomingRecords;
   readonly #highWaterMark: number;
   #plaintext: Uint8Array[] = [];
+  /** Apart from the rest, because it may be a replay. */
+  #earlyData: Uint8Array[] = [];
+  #earlyRoom = 0;
+  /** Of both queues. */
   #plaintextCost = 0;
   #empty = 0;
   #warnings = 0;
@@ -39,6 +43,17 @@ export class Inbound {
 
   get empty(): boolean {
     return this.#plaintext.length === 0;
+  }
+
+  /** Lets early data through, up to `limit` bytes. */
+  allowEarlyData(limit: number): void {
+    this.#earlyRoom = limit;
+  }
+
+  readEarlyData(): Uint8Array | undefined {
+    const chunk = this.#earlyData.shift();
+    if (chunk !== undefined) this.#plaintextCost -= chunk.length + CHUNK_COST;
+    return chunk;
   }
 
   read(): Uint8Array | undefined {
@@ -92,17 +107,25 @@ export class Inbound {
   }
 
   #applicationData(record: InboundRecord, established: boolean): InboundOutcome {
-    if (!record.isProtected || !established) throw unexpected("application data before the handshake is done");
+    const early = this.#records.epoch === "early";
+    if (!record.isProtected || !(established || early))
+      throw unexpected("application data before the handshake is done");
     this.#assertNoPartialMessage();
     if (record.content.length === 0) {
       limit(++this.#empty, "ERR_TLS_TOO_MANY_EMPTY_RECORDS");
       return "nothing";
     }
     this.#empty = this.#warnings = this.#keyUpdates = 0;
+    if (early) {
+      this.#earlyRoom -= record.content.length;
+      // RFC 8446 4.6.1
+      if (this.#earlyRoom < 0) throw fault("ERR_TLS_TOO_MUCH_EARLY_DATA", "more than the ticket allows");
+    }
     // Padding is not kept: behind one byte there may be 16 KiB of it.
-    this.#plaintext.push(record.padding > record.content.length ? record.content.slice() : record.content);
+    const queue = early ? this.#earlyData : this.#plaintext;
+    queue.push(record.padding > record.content.length ? record.content.slice() : record.content);
     this.#plaintextCost += record.content.length + CHUNK_COST;
-    return "data";
+    return early ? "early_data" : "data";
   }
 
   /** RFC 8446 6. The level is ignored. */

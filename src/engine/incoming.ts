@@ -28,6 +28,13 @@ export interface InboundRecord extends OpenedRecord {
   readonly isProtected: boolean;
 }
 
+/** How early data that was not accepted is told from what follows it. */
+interface EarlyDataSkip {
+  readonly how: "undecryptable" | "application_data";
+  /** Bytes of ciphertext. */
+  left: number;
+}
+
 interface Opened extends OpenedRecord {
   readonly wire: WireRecord;
   /** `undefined` for what came in the clear. */
@@ -45,6 +52,7 @@ export class IncomingRecords {
   readonly #results: OrderedResults<Opened>;
   /** The wire bytes of what is in `#results`: a key change among them makes them be opened again. */
   #inFlight: WireRecord[] = [];
+  #skipping: EarlyDataSkip | undefined;
   /** The last record opened ahead holds no application data: what it does to keys comes first. */
   #held = false;
 
@@ -75,6 +83,11 @@ export class IncomingRecords {
       if (this.#results.length >= MAX_IN_FLIGHT || this.#held) break;
       const record = this.#nextOnWire();
       if (record === undefined) break;
+      if (this.#skipping !== undefined) {
+        const opened = this.#openOrSkip(record, this.#skipping);
+        if (opened === undefined) continue;
+        return this.#observed(opened);
+      }
       if (this.#results.length === 0 && !this.#isBulk(record)) return this.#observed(this.#open(record));
       this.#openAhead({ ...record, ...copied(record.bytes) });
     }
@@ -97,8 +110,14 @@ export class IncomingRecords {
     }
   }
 
+  /** Early data that nobody will read is thrown away from here on, up to `limit` bytes of ciphertext. */
+  skipEarlyData(how: EarlyDataSkip["how"], limit: number): void {
+    this.#skipping = { how, left: limit };
+  }
+
   install(epoch: Epoch, suite: CipherSuite, secret: Uint8Array): void {
     this.#assertBoundary();
+    this.#skipping = undefined;
     wipe(this.#secret);
     this.#opener?.wipe();
     this.#secret = secret;
@@ -139,6 +158,22 @@ export class IncomingRecords {
     }
     const sequence = this.#opener.records;
     return { wire, sequence, ...this.#opener.open(wire) };
+  }
+
+  /** RFC 8446 4.2.10: by trial, or by the outer type where a second ClientHello is awaited. */
+  #openOrSkip(wire: WireRecord, skipping: EarlyDataSkip): Opened | undefined {
+    if (wire.type !== application_data) return this.#open(wire);
+    if (skipping.how === "undecryptable" && this.#opener !== undefined) {
+      const sequence = this.#opener.records;
+      const opened = this.#opener.tryOpen(wire);
+      if (opened !== undefined) {
+        this.#skipping = undefined;
+        return { wire, sequence, ...opened };
+      }
+    }
+    skipping.left -= wire.fragment.length;
+    if (skipping.left < 0) throw fault("ERR_TLS_TOO_MUCH_EARLY_DATA", "more than is skipped");
+    return undefined;
   }
 
   /** Opens a record while others before it are not done. Its bytes are its own. */

@@ -1,6 +1,7 @@
 /** The sans-IO engine: for those who bring their own byte stream, loop and clock. */
 import { clientHandshake } from "../handshake/client.ts";
 import { serverHandshake } from "../handshake/server.ts";
+import { clientAftermath, serverAftermath } from "./aftermath.ts";
 import { TlsEngine } from "./engine.ts";
 import { type ClientOptions, resolveClient, resolveLimits, resolveServer, type ServerOptions } from "./options.ts";
 
@@ -8,7 +9,22 @@ export type { EngineEvent } from "./engine.ts";
 export { TlsEngine } from "./engine.ts";
 export { type IdentityOptions, resolveIdentity } from "./identity.ts";
 export type { Direction, Observation, Observer } from "./observer.ts";
-export type { ClientOptions, ServerOptions } from "./options.ts";
+export type { ClientOptions, EarlyDataOptions, ServerOptions, TicketOptions } from "./options.ts";
+export type { PskOptions } from "./psk.ts";
+export {
+  type SealedCookiesOptions,
+  type SealedTickets,
+  type SealedTicketsOptions,
+  type SessionCache,
+  type SessionCacheOptions,
+  type StrikeRegisterOptions,
+  sealedCookies,
+  sealedTickets,
+  sessionCache,
+  storedTickets,
+  strikeRegister,
+  type TicketStorage,
+} from "./resumption.ts";
 
 /** Options resolved once, keys and certificates read, for any number of connections. */
 export interface EngineContext {
@@ -32,7 +48,8 @@ export interface EngineContext {
 export function clientContext(options: ClientOptions): EngineContext {
   const config = resolveClient(options);
   const limits = resolveLimits(options);
-  return { engine: () => new TlsEngine("client", (effects) => clientHandshake(config, effects), limits) };
+  const aftermath = clientAftermath(config);
+  return { engine: () => new TlsEngine("client", (effects) => clientHandshake(config, effects), limits, aftermath) };
 }
 
 /**
@@ -51,5 +68,6 @@ export function clientContext(options: ClientOptions): EngineContext {
 export function serverContext(options: ServerOptions): EngineContext {
   const config = resolveServer(options);
   const limits = resolveLimits(options);
-  return { engine: () => new TlsEngine("server", (effects) => serverHandshake(config, effects), limits) };
+  const aftermath = serverAftermath(config);
+  return { engine: () => new TlsEngine("server", (effects) => serverHandshake(config, effects), limits, aftermath) };
 }

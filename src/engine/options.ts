@@ -1,4 +1,6 @@
 /** What users may set, resolved into what the handshake runs with. Unknown and contradictory options are refused. */
+import { equal, utf8 } from "../bytes/bytes.ts";
+import { toHex } from "../bytes/hex.ts";
 import {
   type CipherSuiteName,
   type NamedGroupName,
@@ -18,8 +20,12 @@ import type {
   ServerChoice,
   ServerConfig,
 } from "../handshake/config.ts";
+import type { CookieProtector } from "../handshake/cookie.ts";
 import type { Identity, IdentityRequest, OidFilter } from "../handshake/identity.ts";
+import type { PskMode } from "../handshake/psk.ts";
+import { MAX_TICKET_LIFETIME } from "../handshake/session.ts";
 import { liveSources } from "../handshake/sources.ts";
+import type { AntiReplay, EarlyDataPolicy, TicketPolicy, TicketStore } from "../handshake/tickets.ts";
 import { MAX_PLAINTEXT } from "../record/framing.ts";
 import { parseAddress } from "../x509/address.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
@@ -29,6 +35,9 @@ import { acceptAnyVerifier, type CertificateVerifier, trustVerifier } from "../x
 import type { EngineLimits } from "./engine.ts";
 import { type IdentityOptions, resolveIdentity } from "./identity.ts";
 import type { Observer } from "./observer.ts";
+import { type PskOptions, resolvePsk, resolvePsks } from "./psk.ts";
+import type { SessionCache } from "./resumption.ts";
+import { scopedSessions, sessionScope } from "./scope.ts";
 
 /** Options of both roles. */
 export interface CommonOptions {
@@ -47,6 +56,10 @@ export interface CommonOptions {
   readonly trust?: TrustStore | TrustSource | readonly TrustSource[] | undefined;
   /** In place of `trust`: who decides about the peer's certificate. */
   readonly verifier?: CertificateVerifier | undefined;
+  /** Keys that both ends were given, in order of preference; a server also accepts clients with certificates. */
+  readonly psks?: readonly PskOptions[] | undefined;
+  /** With pre-shared keys and tickets: psk_ke does without a key exchange, and so without forward secrecy. Default dhe. */
+  readonly pskModes?: readonly PskMode[] | undefined;
   /** A last word about an authenticated peer: `false` refuses it with access_denied. */
   readonly authorize?: ((peer: PeerIdentity | undefined, facts: Negotiated) => Awaitable<boolean>) | undefined;
   /** Longest handshake message accepted, in bytes. Default 131072. */
@@ -84,6 +97,10 @@ export interface ClientOptions extends CommonOptions {
   readonly selectIdentity?: ((request: IdentityRequest) => Awaitable<Identity | undefined>) | undefined;
   /** Presents the first usable identity even where the server's CA names or filters match none. Default false. */
   readonly ignoreRequestHints?: boolean | undefined;
+  /** Keeps what servers' tickets begin, and resumes from it. Default: no resumption. See {@link sessionCache}. */
+  readonly sessions?: SessionCache | undefined;
+  /** Lets early data be sent where a session allows it (RFC 8446 2.3: it may be replayed). Default false. */
+  readonly earlyData?: boolean | undefined;
 }
 
 /** Options of a server. */
@@ -97,8 +114,40 @@ export interface ServerOptions extends CommonOptions {
   /** Refuses names that no identity carries, with unrecognized_name. Default false. */
   readonly strictServerName?: boolean | undefined;
   readonly oidFilters?: readonly OidFilter[] | undefined;
+  /** Finds keys beside those in `psks`; the key found must be for the identity asked for. */
+  readonly findPsk?: ((identity: Uint8Array) => Awaitable<PskOptions | undefined>) | undefined;
+  /** Issues tickets and resumes from them. Default: none. */
+  readonly tickets?: TicketOptions | undefined;
+  /** Accepts early data on resumption. Default: none. */
+  readonly earlyData?: EarlyDataOptions | undefined;
+  /** Retries every handshake with its state in a cookie. Default: none. See {@link sealedCookies}. */
+  readonly cookies?: CookieProtector | undefined;
   /** Called with each ClientHello; what it returns replaces identities, client authentication, trust or ALPN. */
   readonly onClientHello?: ((hello: ClientHelloInfo) => Awaitable<ServerReplacement | undefined>) | undefined;
+}
+
+/** How a server issues tickets. */
+export interface TicketOptions {
+  /** See {@link sealedTickets} and {@link storedTickets}. */
+  readonly store: TicketStore;
+  /** Tickets after each handshake, 1 to 16. Default 2. */
+  readonly count?: number | undefined;
+  /** Seconds a ticket may be used, up to 604800. Default 7200. */
+  readonly lifetime?: number | undefined;
+  /** Seconds from a client's proof of its certificate during which it may resume, however often. Default 86400. */
+  readonly maxAge?: number | undefined;
+  /** Tickets issued under another version are not resumed: change it when rules change. Default "". */
+  readonly policyVersion?: string | undefined;
+}
+
+/** On what terms a server accepts early data, RFC 8446 8. */
+export interface EarlyDataOptions {
+  /** See {@link strikeRegister}. */
+  readonly antiReplay: AntiReplay;
+  /** Bytes of early data that a ticket allows. Default 16384. */
+  readonly maxSize?: number | undefined;
+  /** Seconds by which the client's and this side's view of a ticket's age may differ. Default 10. */
+  readonly tolerance?: number | undefined;
 }
 
 /** What a ClientHello callback may replace. */
@@ -129,6 +178,8 @@ const COMMON_NAMES = [
   "alpn",
   "trust",
   "verifier",
+  "psks",
+  "pskModes",
   "authorize",
   "maxHandshakeMessage",
   "maxCertificates",
@@ -149,6 +200,8 @@ const CLIENT_NAMES: readonly string[] = [
     "identities",
     "selectIdentity",
     "ignoreRequestHints",
+    "sessions",
+    "earlyData",
   ] as const satisfies readonly (keyof ClientOptions)[]),
 ];
 const SERVER_NAMES: readonly string[] = [
@@ -160,6 +213,10 @@ const SERVER_NAMES: readonly string[] = [
     "strictServerName",
     "oidFilters",
     "onClientHello",
+    "findPsk",
+    "tickets",
+    "earlyData",
+    "cookies",
   ] as const satisfies readonly (keyof ServerOptions)[]),
 ];
 
@@ -178,11 +235,13 @@ export function resolveClient(options: ClientOptions): ClientConfig {
   if (checkName && options.serverName === undefined) {
     throw fault("ERR_TLS_OPTION", "serverName is needed to check whose certificate it is, or checkServerName: false");
   }
+  if (options.earlyData === true && options.sessions === undefined)
+    throw fault("ERR_TLS_OPTION", "early data without sessions that it could go with");
   const offered = common.groups.map(({ name }) => name);
   const keyShareGroups = options.keyShares ?? offered.filter((name) => DEFAULT_KEY_SHARES.includes(name));
   const unknown = keyShareGroups.find((name) => !offered.includes(name));
   if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `a key share for ${unknown}, which is not among the groups`);
-  return {
+  const config = {
     ...common,
     verifier: insecure ? acceptAnyVerifier() : resolveVerifier(options),
     serverName: options.serverName === undefined ? undefined : normalizedName(options.serverName),
@@ -192,7 +251,13 @@ export function resolveClient(options: ClientOptions): ClientConfig {
     identities: resolveIdentities(options.identities ?? [], options.provider),
     selectIdentity: options.selectIdentity,
     ignoreRequestHints: options.ignoreRequestHints ?? false,
+    psks: resolvePsks(options.psks ?? [], options.provider),
+    sessions: undefined,
+    earlyData: options.earlyData ?? false,
   };
+  return options.sessions === undefined
+    ? config
+    : { ...config, sessions: scopedSessions(options.sessions, sessionScope(options, config)) };
 }
 
 /**
@@ -204,13 +269,18 @@ export function resolveServer(options: ServerOptions): ServerConfig {
   assertKnown(options, SERVER_NAMES);
   const { onClientHello } = options;
   const choice = resolveChoice(options);
-  if (choice.identities.length === 0 && onClientHello === undefined)
+  const findPsk = resolvePskLookup(options);
+  if (choice.identities.length === 0 && onClientHello === undefined && findPsk === undefined)
     throw fault("ERR_TLS_OPTION", "a server needs an identity");
   return {
     ...resolveCommon(options),
     ...choice,
     strictServerName: options.strictServerName ?? false,
     oidFilters: options.oidFilters ?? [],
+    findPsk,
+    tickets: options.tickets && resolveTickets(options.tickets),
+    earlyData: options.earlyData && resolveEarlyData(options),
+    cookies: options.cookies,
     onClientHello:
       onClientHello &&
       ((hello) => {
@@ -222,6 +292,49 @@ export function resolveServer(options: ServerOptions): ServerConfig {
           : resolve(answer);
       }),
   };
+}
+
+/** Static keys first, then the callback's. */
+function resolvePskLookup({ psks = [], findPsk, provider }: ServerOptions): ServerConfig["findPsk"] {
+  if (psks.length === 0 && findPsk === undefined) return undefined;
+  const known = new Map(resolvePsks(psks, provider).map((psk) => [toHex(psk.identity), psk]));
+  return (identity) => {
+    const own = known.get(toHex(identity));
+    if (own !== undefined || findPsk === undefined) return own;
+    const matching = (found: PskOptions | undefined) =>
+      found && resolvePsk(found, provider).find((psk) => equal(psk.identity, identity));
+    const found = findPsk(identity);
+    return isPromiseLike(found) ? found.then((later) => matching(later as PskOptions | undefined)) : matching(found);
+  };
+}
+
+function resolveTickets(options: TicketOptions): TicketPolicy {
+  const { store, policyVersion = "" } = options;
+  if (utf8(policyVersion).length > 255) throw fault("ERR_TLS_OPTION", "policyVersion is longer than 255 bytes");
+  return {
+    store,
+    count: within(options.count, 1, 16, 2, "tickets.count"),
+    lifetime: within(options.lifetime, 1, MAX_TICKET_LIFETIME, 7200, "tickets.lifetime"),
+    maxAge: within(options.maxAge, 1, Number.MAX_SAFE_INTEGER, 86_400, "tickets.maxAge"),
+    policy: policyVersion,
+  };
+}
+
+function resolveEarlyData({ earlyData, tickets }: ServerOptions): EarlyDataPolicy {
+  if (tickets === undefined) throw fault("ERR_TLS_OPTION", "early data without tickets that it could come with");
+  const { antiReplay, maxSize, tolerance } = earlyData as EarlyDataOptions;
+  if (typeof antiReplay?.claim !== "function") throw fault("ERR_TLS_OPTION", "early data without antiReplay");
+  return {
+    antiReplay,
+    maxSize: within(maxSize, 1, 0x7fffffff, 0x4000, "earlyData.maxSize"),
+    window: 1000 * within(tolerance, 1, 600, 10, "earlyData.tolerance"),
+  };
+}
+
+function resolvePskModes(modes: readonly PskMode[] = ["psk_dhe_ke"]): readonly PskMode[] {
+  const unknown = modes.find((mode) => mode !== "psk_dhe_ke" && mode !== "psk_ke");
+  if (unknown !== undefined || modes.length === 0) throw fault("ERR_TLS_OPTION", `PSK mode ${unknown ?? "none"}`);
+  return modes;
 }
 
 /** One of `trust` and `verifier` takes the other's place. */
@@ -265,6 +378,7 @@ function resolveCommon(options: CommonOptions): CommonConfig {
     alpn: resolveAlpn(options.alpn),
     verifier: resolveVerifier(options),
     maxCertificates: within(options.maxCertificates, 1, 1000, 16, "maxCertificates"),
+    pskModes: resolvePskModes(options.pskModes),
     authorize: options.authorize,
     arrange: undefined,
   };

@@ -18,6 +18,7 @@ export class Outbound {
   #keyUpdateOwed = false;
   #closing = false;
   #closed = false;
+  #earlyRoom = 0;
   /** Application data may be sent. */
   allowed = false;
 
@@ -60,6 +61,25 @@ export class Outbound {
     return taken;
   }
 
+  /** Opens or closes the window for early data, in bytes. */
+  allowEarlyData(limit: number): void {
+    this.#earlyRoom = limit;
+  }
+
+  /** Bytes of early data that {@link Outbound.writeEarlyData} would take. */
+  get earlyRoom(): number {
+    return Math.min(this.#earlyRoom, this.room);
+  }
+
+  /** Takes what the window and the queue have room for; nothing of it waits. */
+  writeEarlyData(data: Uint8Array): number {
+    const taken = Math.min(data.length, this.earlyRoom);
+    if (taken === 0) return 0;
+    this.#earlyRoom -= taken;
+    this.#records.sendApplicationData(data.subarray(0, taken));
+    return taken;
+  }
+
   /** Sends what has waited, and close_notify if that was asked for. */
   flush(): void {
     if (!this.allowed || this.#closed) return;
@@ -72,6 +92,7 @@ export class Outbound {
   }
 
   close(): void {
+    this.#earlyRoom = 0;
     this.#closing = true;
   }
 

@@ -150,6 +150,14 @@ export class OutgoingRecords {
     this.#epoch = epoch;
   }
 
+  /** Back to the clear, for a second ClientHello behind early data. */
+  discard(): void {
+    wipe(this.#secret);
+    this.#sealer?.wipe();
+    this.#secret = this.#sealer = undefined;
+    this.#epoch = "initial";
+  }
+
   wantCompatibility(): void {
     if (this.#compatibility === "off") this.#compatibility = "wanted";
   }

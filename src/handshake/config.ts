@@ -6,8 +6,12 @@ import type { CipherSuite, CryptoProvider, Group } from "../crypto/provider.ts";
 import type { Awaitable } from "../flow.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import type { CertificateVerifier } from "../x509/verifier.ts";
+import type { CookieProtector } from "./cookie.ts";
 import type { Identity, IdentityRequest, OidFilter } from "./identity.ts";
+import type { ExternalPsk, PskKind, PskMode } from "./psk.ts";
+import type { Session } from "./session.ts";
 import type { Sources } from "./sources.ts";
+import type { EarlyDataPolicy, TicketPolicy } from "./tickets.ts";
 
 /** What both roles need. */
 export interface CommonConfig {
@@ -28,6 +32,8 @@ export interface CommonConfig {
   readonly verifier: CertificateVerifier;
   /** Longest chain accepted from the peer, in certificates. */
   readonly maxCertificates: number;
+  /** In order of preference; what a client offers and a server accepts (RFC 8446 4.2.9). */
+  readonly pskModes: readonly PskMode[];
   /** May refuse an authenticated peer (`false`: access_denied), or throw a TlsError of its own. */
   readonly authorize: ((peer: PeerIdentity | undefined, facts: Negotiated) => Awaitable<boolean>) | undefined;
   /**
@@ -54,6 +60,19 @@ export interface ClientConfig extends CommonConfig {
   readonly selectIdentity: ((request: IdentityRequest) => Awaitable<Identity | undefined>) | undefined;
   /** Sends the first usable identity even where the server's CA names and filters match none. */
   readonly ignoreRequestHints: boolean;
+  /** External keys, offered in this order behind a session's. */
+  readonly psks: readonly ExternalPsk[];
+  /** Where sessions for this very configuration are kept. */
+  readonly sessions: ClientSessions | undefined;
+  /** Early data may be sent where a session allows it. */
+  readonly earlyData: boolean;
+}
+
+/** A client's sessions under one configuration. */
+export interface ClientSessions {
+  /** One that is used up by taking it, RFC 8446 C.4. */
+  take(): Awaitable<Session | undefined>;
+  put(session: Session): Awaitable<void>;
 }
 
 /** nginx's words for what a server does about client certificates. */
@@ -75,6 +94,12 @@ export interface ServerConfig extends CommonConfig, ServerChoice {
   readonly strictServerName: boolean;
   /** RFC 8446 4.2.5; empty: not sent. */
   readonly oidFilters: readonly OidFilter[];
+  /** The external key of this name. */
+  readonly findPsk: ((identity: Uint8Array) => Awaitable<ExternalPsk | undefined>) | undefined;
+  readonly tickets: TicketPolicy | undefined;
+  readonly earlyData: EarlyDataPolicy | undefined;
+  /** Every handshake is retried, with its state in a cookie. */
+  readonly cookies: CookieProtector | undefined;
   readonly onClientHello: ((hello: ClientHelloInfo) => Awaitable<Partial<ServerChoice> | undefined>) | undefined;
 }
 
@@ -91,11 +116,14 @@ export interface ClientHelloInfo {
 /** What both sides agreed on, whoever they are. */
 export interface Negotiated {
   readonly cipherSuite: CipherSuiteName;
-  readonly group: NamedGroupName;
+  /** `undefined` where a pre-shared key was used without a key exchange. */
+  readonly group: NamedGroupName | undefined;
   readonly alpn: string | undefined;
   readonly serverName: string | undefined;
   /** A HelloRetryRequest was needed. */
   readonly retried: boolean;
+  /** The pre-shared key that authenticates both sides in place of certificates. */
+  readonly psk: { readonly kind: PskKind; readonly identity: Uint8Array } | undefined;
 }
 
 /** The outcome of a handshake. */
@@ -111,6 +139,12 @@ export interface HandshakeResult extends Negotiated {
   readonly signatureScheme: SignatureSchemeName | undefined;
   /** The server asked for a client certificate. */
   readonly clientAuthRequested: boolean;
+  /** The connection goes on from an earlier one: the peer has shown its certificate there. */
+  readonly resumed: boolean;
+  /** When the peer proved who it is with its certificate's key, ms since the epoch; on resumption long ago. */
+  readonly authenticatedAt: number;
+  /** What became of early data; `undefined` when there was to be none. */
+  readonly earlyData: "accepted" | "rejected" | undefined;
   readonly exporterSecret: Uint8Array;
   readonly resumptionSecret: Uint8Array;
 }

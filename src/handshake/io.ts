@@ -9,6 +9,8 @@ export type Epoch = "initial" | "early" | "handshake" | "application";
 
 /** Names of secrets as SSLKEYLOGFILE spells them, RFC 9850 2.1. */
 export type SecretLabel =
+  | "CLIENT_EARLY_TRAFFIC_SECRET"
+  | "EARLY_EXPORTER_SECRET"
   | "CLIENT_HANDSHAKE_TRAFFIC_SECRET"
   | "SERVER_HANDSHAKE_TRAFFIC_SECRET"
   | "CLIENT_TRAFFIC_SECRET_0"
@@ -38,6 +40,20 @@ export interface HandshakeEffects {
    * @param secret - The engine's from now on, which wipes it.
    */
   install(direction: "read" | "write", epoch: Epoch, suite: CipherSuite, secret: Uint8Array): void;
+  /** This direction goes back to the clear: early data was sent and the server wants another ClientHello. */
+  discard(direction: "write"): void;
+  /** Early data may be sent by a client, or is let through to a server's application, up to `limit` bytes. */
+  openEarlyData(limit: number): void;
+  /** Client: no more early data may be sent, and this is what the server does with it. */
+  closeEarlyData(outcome: "accepted" | "rejected"): void;
+  /**
+   * Server: what cannot be decrypted, or in the clear has the type of application data, is early data to be thrown away
+   * until a record of the next flight comes (RFC 8446 4.2.10).
+   *
+   * @param how - By trial, or by type while a second ClientHello is awaited.
+   * @param limit - Bytes of ciphertext.
+   */
+  skipEarlyData(how: "undecryptable" | "application_data", limit: number): void;
   /** The client's legacy_session_id is not empty: change_cipher_spec records are wanted (RFC 8446 D.4). */
   compatibilityMode(): void;
   /** Application data may be sent from now on. */

@@ -2,9 +2,11 @@
 import { wipe } from "../bytes/bytes.ts";
 import type { Hash } from "../crypto/provider.ts";
 import type { Flow } from "../flow.ts";
-import { EarlySecret, type HandshakeSecret, type Held, type MainSecret } from "../schedule/secrets.ts";
+import type { EarlySecret, HandshakeSecret, Held, MainSecret } from "../schedule/secrets.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import type { HandshakeEffects } from "./io.ts";
+
+const NOTHING = new Uint8Array(0);
 
 /** Where the secrets come from and who is told. */
 export interface KeyContext {
@@ -16,12 +18,25 @@ export interface KeyContext {
   readonly held: Held;
 }
 
-/** After ServerHello. `sharedSecret` is wiped. */
+/** After a ClientHello that offers early data: the traffic secret that protects it. */
+export function earlyKeys(
+  { transcript, hash, effects, clientRandom, held }: KeyContext,
+  early: EarlySecret,
+): Uint8Array {
+  const { client, exporter } = early.traffic(transcript.through(hash, NOTHING));
+  held.push({ wipe: () => wipe(client, exporter) });
+  effects.reveal("CLIENT_EARLY_TRAFFIC_SECRET", clientRandom, client);
+  effects.reveal("EARLY_EXPORTER_SECRET", clientRandom, exporter);
+  return client;
+}
+
+/** After ServerHello. `sharedSecret` is wiped, and `early` left behind. */
 export function handshakeKeys(
-  { hash, transcript, effects, clientRandom, held }: KeyContext,
+  { transcript, effects, clientRandom, held }: KeyContext,
+  early: EarlySecret,
   sharedSecret: Uint8Array,
 ): { readonly secret: HandshakeSecret; readonly traffic: ReturnType<HandshakeSecret["traffic"]> } {
-  const secret = new EarlySecret(hash).handshake(sharedSecret);
+  const secret = early.handshake(sharedSecret);
   const traffic = secret.traffic(transcript.current());
   held.push(secret, { wipe: () => wipe(traffic.client, traffic.server) });
   effects.reveal("CLIENT_HANDSHAKE_TRAFFIC_SECRET", clientRandom, traffic.client);

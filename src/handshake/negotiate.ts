@@ -1,8 +1,8 @@
 /** The choices and cross-checks of RFC 8446 4.1 and 4.2: pure functions over decoded messages. */
 import { equal, latin1 } from "../bytes/bytes.ts";
 import { shown } from "../bytes/text.ts";
-import { type Extension, type ExtensionContext, extensions, find } from "../codec/extensions.ts";
-import type { ClientHello, HelloRetryRequest, ServerHello } from "../codec/messages.ts";
+import { type Extension, type ExtensionContext, find, type OfferedPsks } from "../codec/extensions.ts";
+import { ClientHello, type HelloRetryRequest, type ServerHello } from "../codec/messages.ts";
 import { CipherSuiteId, NamedGroup, ProtocolVersion } from "../codec/registry.ts";
 import { encode } from "../codec/schema.ts";
 import type { CipherSuite, Group } from "../crypto/provider.ts";
@@ -22,6 +22,9 @@ export interface OpenedClientHello {
   readonly keyShares: readonly { readonly group: number; readonly key_exchange: Uint8Array }[];
   readonly signatureSchemes: readonly number[];
   readonly certificateSignatureSchemes: readonly number[];
+  readonly psks: OfferedPsks | undefined;
+  readonly pskModes: readonly number[];
+  readonly earlyData: boolean;
 }
 
 /** What every TLS 1.3 ClientHello must satisfy, RFC 8446 4.1.2, 4.2.8 and 9.2. */
@@ -43,25 +46,44 @@ export function openClientHello(raw: ClientHello): OpenedClientHello {
   const groups = find(block, "supported_groups");
   const keyShares = find(block, "key_share");
   const signatureSchemes = find(block, "signature_algorithms");
-  // RFC 8446 9.2; a handshake without certificates does not exist here yet, so the three are always needed.
-  if (groups === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "supported_groups");
-  if (keyShares === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "key_share");
-  if (signatureSchemes === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "signature_algorithms");
-  checkKeyShares(groups, keyShares);
-  // RFC 8446 4.2.9
-  if (find(block, "pre_shared_key") !== undefined && find(block, "psk_key_exchange_modes") === undefined) {
-    throw fault("ERR_TLS_MISSING_EXTENSION", "psk_key_exchange_modes");
+  // RFC 8446 9.2
+  const psks = find(block, "pre_shared_key");
+  if (psks === undefined) {
+    if (signatureSchemes === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "signature_algorithms");
+    if (groups === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "supported_groups");
   }
+  if (groups === undefined && keyShares !== undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "supported_groups");
+  if (groups !== undefined && keyShares === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "key_share");
+  checkKeyShares(groups ?? [], keyShares ?? []);
+  checkPskOffer(block);
   return {
     raw,
     extensions: block,
     serverName: hostName(block),
     alpn: find(block, "application_layer_protocol_negotiation")?.map(latin1),
-    groups,
-    keyShares,
-    signatureSchemes,
-    certificateSignatureSchemes: find(block, "signature_algorithms_cert") ?? signatureSchemes,
+    groups: groups ?? [],
+    keyShares: keyShares ?? [],
+    signatureSchemes: signatureSchemes ?? [],
+    certificateSignatureSchemes: find(block, "signature_algorithms_cert") ?? signatureSchemes ?? [],
+    psks,
+    pskModes: find(block, "psk_key_exchange_modes") ?? [],
+    earlyData: find(block, "early_data") !== undefined,
   };
+}
+
+/** RFC 8446 4.2.9, 4.2.10 and 4.2.11 */
+function checkPskOffer(block: readonly Extension<"CH">[]): void {
+  const psks = find(block, "pre_shared_key");
+  if (psks === undefined) {
+    if (find(block, "early_data")) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "early_data without pre_shared_key");
+    return;
+  }
+  if (find(block, "psk_key_exchange_modes") === undefined) {
+    throw fault("ERR_TLS_MISSING_EXTENSION", "psk_key_exchange_modes");
+  }
+  if (psks.identities.length !== psks.binders.length) {
+    throw fault("ERR_TLS_ILLEGAL_PARAMETER", `${psks.identities.length} identities, ${psks.binders.length} binders`);
+  }
 }
 
 /** RFC 8446 4.2.8: one share a group, only groups offered, in their order. */
@@ -137,34 +159,51 @@ export function chooseAlpn(ours: readonly string[], offered: readonly string[] |
 }
 
 /** RFC 8446 4.1.2: what a second ClientHello may change. `padding` is RFC 7685's, the PSK extension's binders move. */
-const MAY_CHANGE: readonly number[] = [
-  51 /* key_share */, 42 /* early_data */, 44 /* cookie */, 41 /* pre_shared_key */, 21 /* padding */,
-];
+const MAY_CHANGE: readonly number[] = [42 /* early_data */, 44 /* cookie */, 41 /* pre_shared_key */, 21 /* padding */];
 
 /** Holds the second ClientHello against the first and against what was asked for. */
 export function checkSecondHello(
   first: OpenedClientHello,
   second: OpenedClientHello,
-  group: Group,
+  group: Group | undefined,
   cookie: Uint8Array | undefined,
 ): void {
-  const changed = (what: string) =>
-    fault("ERR_TLS_ILLEGAL_PARAMETER", `the second ClientHello changes ${what} (RFC 8446 4.1.2)`);
-  if (!equal(first.raw.random, second.raw.random)) throw changed("random");
-  if (!equal(first.raw.legacy_session_id, second.raw.legacy_session_id)) throw changed("legacy_session_id");
-  if (first.raw.cipher_suites.join() !== second.raw.cipher_suites.join()) throw changed("cipher_suites");
-  const fixed = (hello: OpenedClientHello) => hello.extensions.filter(({ code }) => !MAY_CHANGE.includes(code));
-  const before = encode(extensions("CH"), fixed(first));
-  if (!equal(before, encode(extensions("CH"), fixed(second)))) throw changed("its extensions");
-  if (find(second.extensions, "early_data")) throw changed("early_data, which must be gone");
-  const [share, ...more] = second.keyShares;
-  if (share?.group !== NamedGroup.codes[group.name] || more.length > 0) {
-    throw fault("ERR_TLS_ILLEGAL_PARAMETER", `the second key_share is not the one asked for, ${group.name}`);
+  if (!equal(fixedParts(first, group), fixedParts(second, group))) {
+    throw fault(
+      "ERR_TLS_ILLEGAL_PARAMETER",
+      `the second ClientHello changes ${changed(first, second)} (RFC 8446 4.1.2)`,
+    );
   }
+  checkRetriedHello(second, group);
   const echoed = find(second.extensions, "cookie");
   if (cookie === undefined ? echoed !== undefined : echoed === undefined || !equal(echoed, cookie)) {
     throw fault("ERR_TLS_ILLEGAL_PARAMETER", "the cookie is not the one that was sent");
   }
+}
+
+/** What must hold of a second ClientHello whatever the first was. */
+export function checkRetriedHello(second: OpenedClientHello, group: Group | undefined): void {
+  if (second.earlyData) {
+    throw fault("ERR_TLS_ILLEGAL_PARAMETER", "early_data in the second ClientHello (RFC 8446 4.2.10)");
+  }
+  if (group === undefined) return;
+  const [share, ...more] = second.keyShares;
+  if (share?.group !== NamedGroup.codes[group.name] || more.length > 0) {
+    throw fault("ERR_TLS_ILLEGAL_PARAMETER", `the second key_share is not the one asked for, ${group.name}`);
+  }
+}
+
+/** What a second ClientHello must repeat; its key_share too, where no other was asked for. */
+export function fixedParts({ raw, extensions: block }: OpenedClientHello, group: Group | undefined): Uint8Array {
+  const mayChange = group === undefined ? MAY_CHANGE : [...MAY_CHANGE, 51 /* key_share */];
+  return encode(ClientHello, { ...raw, extensions: block.filter(({ code }) => !mayChange.includes(code)) });
+}
+
+function changed({ raw: first }: OpenedClientHello, { raw: second }: OpenedClientHello): string {
+  if (!equal(first.random, second.random)) return "random";
+  if (!equal(first.legacy_session_id, second.legacy_session_id)) return "legacy_session_id";
+  if (first.cipher_suites.join() !== second.cipher_suites.join()) return "cipher_suites";
+  return "its extensions";
 }
 
 /** RFC 8446 4.2: no response without a request. `cookie` in a HelloRetryRequest is the exception. */

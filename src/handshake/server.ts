@@ -1,50 +1,28 @@
 /** The server's handshake, top to bottom as RFC 8446 figure 1 and Appendix A.2 have it. */
 import { utf8 } from "../bytes/bytes.ts";
 import { type Extension, extension } from "../codec/extensions.ts";
-import {
-  CertificateRequest,
-  ClientHello,
-  decodeBody,
-  EncryptedExtensions,
-  encodeMessage,
-  type HandshakeMessage,
-  HelloRetryRequest,
-  retryRandom,
-  ServerHello,
-} from "../codec/messages.ts";
+import { CertificateRequest, decodeBody, EncryptedExtensions, encodeMessage, ServerHello } from "../codec/messages.ts";
 import { CipherSuiteId, NamedGroup, ProtocolVersion, SignatureScheme } from "../codec/registry.ts";
-import type { CipherSuite, Group } from "../crypto/provider.ts";
-import { fault, TlsError } from "../errors.ts";
+import { empty } from "../codec/schema.ts";
+import type { Group } from "../crypto/provider.ts";
+import { fault } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
-import type { Held } from "../schedule/secrets.ts";
+import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
-import { acceptAnyVerifier } from "../x509/verifier.ts";
-import { checkCertificateVerify, checkFinished, presentIdentity, readCertificate, sendFinished } from "./auth.ts";
-import type { HandshakeResult, ServerChoice, ServerConfig } from "./config.ts";
-import { selectServerIdentity } from "./identity.ts";
+import { checkFinished, presentIdentity, sendFinished } from "./auth.ts";
+import { authenticateClient, NOBODY } from "./client-authentication.ts";
+import type { HandshakeResult, Negotiated, ServerChoice, ServerConfig } from "./config.ts";
+import { type Identity, selectServerIdentity } from "./identity.ts";
 import { call, type HandshakeEffects, receive } from "./io.ts";
-import { applicationKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
-import {
-  checkSecondHello,
-  chooseAlpn,
-  chooseGroup,
-  chooseSuite,
-  type OpenedClientHello,
-  openClientHello,
-} from "./negotiate.ts";
+import { applicationKeys, earlyKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
+import { chooseAlpn, type OpenedClientHello } from "./negotiate.ts";
+import { openHandshake } from "./opening.ts";
 import { handshakeResult } from "./result.ts";
+import { acceptedEarlyData, skippedEarlyData } from "./server-psk.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
 const TLS_1_3 = ProtocolVersion.codes["TLS 1.3"];
-
-/** Rejections that `optional_no_ca` lets pass, as nginx does: the CA is unknown, and nothing else is wrong. */
-const UNKNOWN_CA_CODES: readonly string[] = [
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-];
 
 /**
  * Runs a server's handshake.
@@ -57,69 +35,69 @@ export function serverHandshake(config: ServerConfig, effects: HandshakeEffects)
 
 function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow<HandshakeResult> {
   const transcript = new Transcript();
-  let message = yield* receive("START", ["client_hello"]);
-  effects.enter("RECVD_CH");
-  let hello = openClientHello(decodeBody(ClientHello, message));
-  if (hello.raw.legacy_session_id.length > 0) effects.compatibilityMode();
-  const choice = yield* chooseForClient(config, hello);
-
-  const suite = chooseSuite(config.suites, hello.raw.cipher_suites);
-  const { hash } = suite;
-  transcript.add(message.bytes);
-  transcript.begin(hash);
-  let { group, share } = chooseGroup(config.groups, hello);
-  const retried = share === undefined;
-  if (share === undefined) {
-    const cookie = config.sources.cookie?.();
-    const retry = helloRetryRequest(config, hello, suite, group, cookie);
-    transcript.replaceByMessageHash();
-    transcript.add(retry);
-    effects.send("initial", retry);
-    message = yield* receive("START", ["client_hello"]);
-    effects.enter("RECVD_CH");
-    const second = openClientHello(decodeBody(ClientHello, message));
-    checkSecondHello(hello, second, group, cookie);
-    hello = second;
-    transcript.add(message.bytes);
-    share = (hello.keyShares[0] as { key_exchange: Uint8Array }).key_exchange;
-  }
-  const alpn = chooseAlpn(choice.alpn, hello.alpn);
-  const { identity, scheme } = selectServerIdentity(
-    choice.identities,
-    hello.serverName,
-    config.strictServerName,
-    hello,
+  const { hello, choice, suite, exchange, psk, retried, offeredEarlyData } = yield* openHandshake(
+    config,
+    effects,
+    transcript,
   );
+  const { hash } = suite;
+
+  const alpn = chooseAlpn(choice.alpn, hello.alpn);
+  const presented =
+    psk === undefined
+      ? selectServerIdentity(identitiesOf(choice, hello), hello.serverName, config.strictServerName, hello)
+      : undefined;
+  const negotiated = {
+    cipherSuite: suite.name,
+    group: exchange?.group.name,
+    alpn,
+    serverName: hello.serverName,
+    retried,
+    psk: psk && { kind: psk.kind, identity: psk.identity },
+  };
+  // Who comes with a key is known already, so it is decided before anything is said.
+  if (psk !== undefined) yield* authorizeClient(config, psk.client.peer, negotiated);
   effects.enter("NEGOTIATED");
 
-  const exchange = yield* wait("encapsulation", config.sources.encapsulate(group, share));
   const random = hello.raw.random;
+  const keys: KeyContext = { hash, transcript, effects, clientRandom: random, held };
+  const early = new EarlySecret(hash, psk?.key);
+  held.push(early);
+  const maxEarlyData = yield* acceptedEarlyData(config, { hello, retried, psk, suite, alpn });
+  const earlySecret = maxEarlyData > 0 ? earlyKeys(keys, early) : undefined;
+
+  const key = exchange && (yield* wait("encapsulation", config.sources.encapsulate(exchange.group, exchange.share)));
   const serverHello = encodeMessage("server_hello", ServerHello, {
     legacy_version: ProtocolVersion.codes["TLS 1.2"],
     random: config.sources.random("server_random", 32),
     legacy_session_id_echo: hello.raw.legacy_session_id,
     cipher_suite: CipherSuiteId.codes[suite.name],
     legacy_compression_method: 0,
-    extensions: arranged(config, "SH", [
-      extension("supported_versions", TLS_1_3),
-      extension("key_share", { group: NamedGroup.codes[group.name], key_exchange: exchange.publicKey }),
-    ]),
+    extensions: arranged(config, "SH", serverHelloBlock(exchange?.group, key?.publicKey, psk?.index)),
   });
   transcript.add(serverHello);
   effects.send("initial", serverHello);
 
-  const keys: KeyContext = { hash, transcript, effects, clientRandom: random, held };
-  const { secret: handshakeSecret, traffic: handshakeTraffic } = handshakeKeys(keys, exchange.sharedSecret);
-  effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
+  const sharedSecret = key?.sharedSecret ?? new Uint8Array(hash.length);
+  const { secret: handshakeSecret, traffic: handshakeTraffic } = handshakeKeys(keys, early, sharedSecret);
+  if (earlySecret !== undefined) {
+    effects.install("read", "early", suite, earlySecret.slice());
+    effects.openEarlyData(maxEarlyData);
+  } else {
+    effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
+    if (hello.earlyData) effects.skipEarlyData("undecryptable", skippedEarlyData(config));
+  }
   effects.install("write", "handshake", suite, handshakeTraffic.server.slice());
 
   const encryptedExtensions = encodeMessage("encrypted_extensions", EncryptedExtensions, {
-    extensions: arranged(config, "EE", encryptedExtensionsBlock(hello, alpn)),
+    extensions: arranged(config, "EE", encryptedExtensionsBlock(hello, alpn, earlySecret !== undefined)),
   });
   transcript.add(encryptedExtensions);
   effects.send("handshake", encryptedExtensions);
 
-  const requested = choice.clientAuth === "off" ? undefined : certificateRequestBlock(config, choice);
+  // RFC 8446 4.3.2: no CertificateRequest beside a pre-shared key.
+  const requested =
+    choice.clientAuth === "off" || psk !== undefined ? undefined : certificateRequestBlock(config, choice);
   if (requested !== undefined) {
     const request = encodeMessage("certificate_request", CertificateRequest, {
       certificate_request_context: NO_CONTEXT,
@@ -128,27 +106,31 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     transcript.add(request);
     effects.send("handshake", request);
   }
-  yield* presentIdentity(config, effects, transcript, { side: "server", context: NO_CONTEXT, identity, scheme });
+  if (presented !== undefined) {
+    yield* presentIdentity(config, effects, transcript, { side: "server", context: NO_CONTEXT, ...presented });
+  }
   sendFinished(effects, transcript, hash, handshakeTraffic.server);
 
   const { secret: mainSecret, traffic } = applicationKeys(keys, handshakeSecret);
   effects.install("write", "application", suite, traffic.server.slice());
   // Where nothing is left to be decided about the client (RFC 8446 4.4.4).
-  if (requested === undefined && config.authorize === undefined) effects.allowApplicationData();
+  if (psk !== undefined || (requested === undefined && config.authorize === undefined)) effects.allowApplicationData();
 
-  const client = requested === undefined ? NOBODY : yield* authenticateClient(config, choice, transcript, requested);
+  if (earlySecret !== undefined) {
+    const message = yield* receive("WAIT_EOED", ["end_of_early_data"]);
+    decodeBody(empty, message);
+    transcript.add(message.bytes);
+    effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
+  }
+  const client =
+    psk?.client ??
+    (requested === undefined ? NOBODY : yield* authenticateClient(config, choice, transcript, requested));
 
-  message = yield* receive("WAIT_FINISHED", ["finished"]);
+  const message = yield* receive("WAIT_FINISHED", ["finished"]);
   checkFinished(message, transcript, hash, handshakeTraffic.client);
   effects.install("read", "application", suite, traffic.client.slice());
 
-  const negotiated = { cipherSuite: suite.name, group: group.name, alpn, serverName: hello.serverName, retried };
-  const { authorize } = config;
-  if (authorize !== undefined) {
-    const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(client.peer, negotiated));
-    if (allowed !== true)
-      throw fault("ERR_TLS_ACCESS_DENIED", client.peer?.subject ?? "a client without a certificate");
-  }
+  if (psk === undefined) yield* authorizeClient(config, client.peer, negotiated);
   effects.allowApplicationData();
 
   return handshakeResult(
@@ -156,106 +138,56 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
       ...negotiated,
       ...client,
       clientRandom: random,
-      identity,
-      signatureScheme: scheme,
+      identity: presented?.identity,
+      signatureScheme: presented?.scheme,
       clientAuthRequested: requested !== undefined,
+      resumed: psk?.kind === "resumption",
+      authenticatedAt: psk?.authenticatedAt ?? config.now(),
+      earlyData: earlySecret !== undefined ? "accepted" : offeredEarlyData ? "rejected" : undefined,
     },
     { exporterSecret: traffic.exporter.slice(), resumptionSecret: mainSecret.resumption(transcript.current()) },
   );
 }
 
-/** The callback's word over the configuration's. */
-function* chooseForClient(config: ServerConfig, hello: OpenedClientHello): Flow<ServerChoice> {
-  const { onClientHello } = config;
-  if (onClientHello === undefined) return config;
-  const replaced = yield* call("client_hello", "ERR_TLS_CALLBACK_FAILED", () =>
-    onClientHello({
-      serverName: hello.serverName,
-      alpn: hello.alpn ?? [],
-      signatureSchemes: hello.signatureSchemes,
-      cipherSuites: hello.raw.cipher_suites,
-      groups: hello.groups,
-      raw: hello.raw,
-    }),
-  );
-  return { ...config, ...replaced };
+/** The last word about a client. */
+function* authorizeClient(config: ServerConfig, peer: PeerIdentity | undefined, negotiated: Negotiated): Flow<void> {
+  const { authorize } = config;
+  if (authorize === undefined) return;
+  const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(peer, negotiated));
+  if (allowed !== true) throw fault("ERR_TLS_ACCESS_DENIED", peer?.subject ?? "a client without a certificate");
 }
 
-type AuthenticatedClient = Pick<HandshakeResult, "peer" | "peerCertificates" | "peerSignatureScheme">;
-const NOBODY: AuthenticatedClient = { peer: undefined, peerCertificates: [], peerSignatureScheme: undefined };
+/** Without a certificate of its own, a server can only answer who has a key. */
+function identitiesOf(choice: ServerChoice, hello: OpenedClientHello): readonly Identity[] {
+  if (choice.identities.length > 0) return choice.identities;
+  if (hello.psks !== undefined) throw fault("ERR_TLS_UNKNOWN_PSK");
+  throw fault("ERR_SSL_NO_SHARED_CIPHER", "there is no certificate here, and the client offers no pre-shared key");
+}
 
-/** The client's Certificate and CertificateVerify, RFC 8446 4.4.2.4. */
-function* authenticateClient(
-  config: ServerConfig,
-  choice: ServerChoice,
-  transcript: Transcript,
-  requested: readonly Extension<"CR">[],
-): Flow<AuthenticatedClient> {
-  let message: HandshakeMessage = yield* receive("WAIT_CERT", ["certificate"]);
-  const peerCertificates = readCertificate(config, message, NO_CONTEXT, requested);
-  if (peerCertificates.length === 0) {
-    if (choice.clientAuth !== "optional" && choice.clientAuth !== "optional_no_ca")
-      throw fault("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
-    transcript.add(message.bytes);
-    return NOBODY;
+/** RFC 8446 4.1.3 */
+function serverHelloBlock(
+  group: Group | undefined,
+  publicKey: Uint8Array | undefined,
+  pskIndex: number | undefined,
+): readonly Extension<"SH">[] {
+  const block: Extension<"SH">[] = [extension("supported_versions", TLS_1_3)];
+  if (group !== undefined && publicKey !== undefined) {
+    block.push(extension("key_share", { group: NamedGroup.codes[group.name], key_exchange: publicKey }));
   }
-  const peer = yield* verifyClient(config, choice, peerCertificates);
-  transcript.add(message.bytes);
-  message = yield* receive("WAIT_CV", ["certificate_verify"]);
-  const peerSignatureScheme = yield* checkCertificateVerify(config, message, peer, transcript);
-  transcript.add(message.bytes);
-  return { peer, peerCertificates, peerSignatureScheme };
-}
-
-function* verifyClient(
-  config: ServerConfig,
-  choice: ServerChoice,
-  certificates: readonly Uint8Array[],
-): Flow<PeerIdentity> {
-  const request = {
-    certificates,
-    role: "client",
-    name: undefined,
-    time: config.now(),
-    provider: config.provider,
-  } as const;
-  try {
-    return yield* choice.verifier.verify(request);
-  } catch (error) {
-    const unknownCa = error instanceof TlsError && UNKNOWN_CA_CODES.includes(error.code);
-    if (choice.clientAuth !== "optional_no_ca" || !unknownCa) throw error;
-    return yield* acceptAnyVerifier().verify(request);
-  }
-}
-
-/** RFC 8446 4.1.4 */
-function helloRetryRequest(
-  config: ServerConfig,
-  hello: OpenedClientHello,
-  suite: CipherSuite,
-  group: Group,
-  cookie: Uint8Array | undefined,
-): Uint8Array {
-  const block: Extension<"HRR">[] = [
-    extension("supported_versions", TLS_1_3),
-    extension("key_share", NamedGroup.codes[group.name]),
-  ];
-  if (cookie !== undefined) block.push(extension("cookie", cookie));
-  return encodeMessage("hello_retry_request", HelloRetryRequest, {
-    legacy_version: ProtocolVersion.codes["TLS 1.2"],
-    random: retryRandom(),
-    legacy_session_id_echo: hello.raw.legacy_session_id,
-    cipher_suite: CipherSuiteId.codes[suite.name],
-    legacy_compression_method: 0,
-    extensions: arranged(config, "HRR", block),
-  });
+  if (pskIndex !== undefined) block.push(extension("pre_shared_key", pskIndex));
+  return block;
 }
 
 /** RFC 8446 4.3.1. RFC 6066 3 has an empty server_name say that the name was used. */
-function encryptedExtensionsBlock(hello: OpenedClientHello, alpn: string | undefined): readonly Extension<"EE">[] {
+function encryptedExtensionsBlock(
+  hello: OpenedClientHello,
+  alpn: string | undefined,
+  earlyAccepted: boolean,
+): readonly Extension<"EE">[] {
   const block: Extension<"EE">[] = [];
   if (hello.serverName !== undefined) block.push(extension("server_name", true));
   if (alpn !== undefined) block.push(extension("application_layer_protocol_negotiation", [utf8(alpn)]));
+  if (earlyAccepted) block.push(extension("early_data", true));
   return block;
 }
 

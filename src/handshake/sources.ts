@@ -6,9 +6,10 @@ import type { SignatureSchemeName } from "../codec/registry.ts";
 import type { CryptoProvider, Encapsulation, Group, KeyShare, Signer } from "../crypto/provider.ts";
 import type { Awaitable } from "../flow.ts";
 import { isPromiseLike } from "../flow.ts";
+import type { StoreContext, TicketStore } from "./tickets.ts";
 
 /** What a random value becomes. */
-export type RandomPurpose = "client_random" | "server_random" | "legacy_session_id";
+export type RandomPurpose = "client_random" | "server_random" | "legacy_session_id" | "ticket_age_add";
 
 /** Where a handshake takes its nondeterminism from. */
 export interface Sources {
@@ -18,6 +19,12 @@ export interface Sources {
   sign(signer: Signer, scheme: SignatureSchemeName, message: Uint8Array): Awaitable<Uint8Array>;
   /** A cookie for a HelloRetryRequest, if one is wanted. */
   cookie?(): Uint8Array | undefined;
+  ticket(
+    store: TicketStore,
+    state: Uint8Array,
+    expires: number,
+    context: StoreContext,
+  ): Awaitable<Uint8Array | undefined>;
 }
 
 /** Fresh values from the provider: RFC 9846 4.3.8 forbids reusing a key share for another connection. */
@@ -27,12 +34,13 @@ export function liveSources(provider: CryptoProvider): Sources {
     keyShare: (group) => group.generate(),
     encapsulate: (group, peerPublicKey) => group.encapsulate(peerPublicKey),
     sign: (signer, scheme, message) => signer.sign(scheme, message),
+    ticket: (store, state, expires, context) => store.issue(state, expires, context),
   };
 }
 
 /** One recorded value. `secret` is the outcome of a key agreement or encapsulation. */
 export interface TapeEntry {
-  readonly kind: RandomPurpose | "key_share" | "key_agreement" | "encapsulation" | "sign" | "cookie";
+  readonly kind: RandomPurpose | "key_share" | "key_agreement" | "encapsulation" | "sign" | "cookie" | "ticket";
   readonly value: Uint8Array;
   readonly secret?: Uint8Array;
 }
@@ -72,6 +80,11 @@ export function recordingSources(sources: Sources, tape: TapeEntry[]): Sources {
       if (value !== undefined) tape.push({ kind: "cookie", value: value.slice() });
       return value;
     },
+    ticket: (store, state, expires, context) =>
+      then(sources.ticket(store, state, expires, context), (ticket) => {
+        if (ticket !== undefined) tape.push({ kind: "ticket", value: ticket.slice() });
+        return ticket;
+      }),
   };
 }
 
@@ -96,6 +109,7 @@ export function replayingSources(tape: readonly TapeEntry[]): Sources {
     },
     sign: () => take("sign").value.slice(),
     cookie: () => (tape[position]?.kind === "cookie" ? take("cookie").value.slice() : undefined),
+    ticket: () => (tape[position]?.kind === "ticket" ? take("ticket").value.slice() : undefined),
   };
 }
 

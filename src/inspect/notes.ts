@@ -315,6 +315,8 @@ export const STATES: { readonly [S in Side]: Readonly<Partial<Record<StateName, 
 
 /** RFC 9850's labels to the key schedule's names. */
 export const SECRETS: Readonly<Record<SecretLabel, readonly [name: string, note: string]>> = {
+  CLIENT_EARLY_TRAFFIC_SECRET: ["client_early_traffic_secret", "protects early data"],
+  EARLY_EXPORTER_SECRET: ["early_exporter_secret", "for keys the application derives from the first ClientHello"],
   CLIENT_HANDSHAKE_TRAFFIC_SECRET: ["client_handshake_traffic_secret", "protects the client's handshake records"],
   SERVER_HANDSHAKE_TRAFFIC_SECRET: ["server_handshake_traffic_secret", "protects the server's handshake records"],
   CLIENT_TRAFFIC_SECRET_0: ["client_application_traffic_secret_0", "protects the client's application data"],

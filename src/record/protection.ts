@@ -66,6 +66,11 @@ abstract class Direction {
     return nonce;
   }
 
+  /** Takes back the last nonce: its record was none of this epoch's. */
+  protected forget(): void {
+    this.#sequence--;
+  }
+
   wipe(): void {
     wipe(this.#iv, this.#nonce);
   }
@@ -132,6 +137,14 @@ export class RecordOpener extends Direction {
    */
   open({ bytes, fragment }: WireRecord): OpenedRecord {
     return opened(fragment.length < TAG_LENGTH ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment));
+  }
+
+  /** The same; `undefined` where the record is not protected by this key, which then is as if it had not come. */
+  tryOpen({ bytes, fragment }: WireRecord): OpenedRecord | undefined {
+    const inner = fragment.length < TAG_LENGTH ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment);
+    if (inner !== undefined) return opened(inner);
+    if (fragment.length >= TAG_LENGTH) this.forget();
+    return undefined;
   }
 
   /** The same, later. The order of calls is that of the records on the wire. */

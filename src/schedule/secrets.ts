@@ -60,6 +60,11 @@ function constantsOf(hash: Hash): ScheduleConstants {
   return constants;
 }
 
+/** The PSK that belongs to one ticket, RFC 8446 4.6.1. */
+export function ticketPsk(hash: Hash, resumptionSecret: Uint8Array, nonce: Uint8Array): Uint8Array {
+  return hkdfExpandLabel(hash, resumptionSecret, "resumption", nonce, hash.length);
+}
+
 /** The first stage. */
 export class EarlySecret {
   readonly #hash: Hash;
@@ -69,6 +74,36 @@ export class EarlySecret {
   constructor(hash: Hash, preSharedKey?: Uint8Array) {
     this.#hash = hash;
     this.#secret = preSharedKey && hkdfExtract(hash, NONE, preSharedKey);
+  }
+
+  /**
+   * The binder of this PSK, RFC 8446 4.2.11.2.
+   *
+   * @param label - By the origin of the key; the last one is RFC 9258 5.2's.
+   * @param transcriptHash - Up to and including the identities of the ClientHello that carries the binder.
+   */
+  binder(label: "res binder" | "ext binder" | "imp binder", transcriptHash: Uint8Array): Uint8Array {
+    const key = this.#derive(label, constantsOf(this.#hash).emptyHash);
+    const binder = finishedVerifyData(this.#hash, key, transcriptHash);
+    wipe(key);
+    return binder;
+  }
+
+  /** `client_early_traffic_secret` and `early_exporter_secret`; the hash is of the ClientHello. */
+  traffic(transcriptHash: Uint8Array): { readonly client: Uint8Array; readonly exporter: Uint8Array } {
+    return {
+      client: this.#derive("c e traffic", transcriptHash),
+      exporter: this.#derive("e exp master", transcriptHash),
+    };
+  }
+
+  wipe(): void {
+    wipe(this.#secret);
+  }
+
+  #derive(label: string, transcriptHash: Uint8Array): Uint8Array {
+    if (this.#secret === undefined) throw new Error("there is no pre-shared key");
+    return deriveSecret(this.#hash, this.#secret, label, transcriptHash);
   }
 
   /** @param sharedSecret - From the key exchange; wiped. */

@@ -33,12 +33,33 @@ export class Transcript {
     return this.#state.clone().digest();
   }
 
+  /**
+   * The hash of everything so far and of the beginning of a message that is not added yet, as a PSK's binder wants it
+   * (RFC 8446 4.2.11.2). Several hashes may be asked while none is fixed.
+   */
+  through(hash: Hash, partialMessage: Uint8Array): Uint8Array {
+    if (this.#hash !== undefined && this.#hash.name !== hash.name) throw new Error("the transcript has another hash");
+    const state = this.#state?.clone() ?? hash.start();
+    for (const message of this.#pending) state.update(message);
+    state.update(partialMessage);
+    return state.digest();
+  }
+
+  /**
+   * Begins after a first ClientHello of which only the hash is known, because the state went to the client in a cookie
+   * (RFC 8446 4.2.2).
+   */
+  resume(hash: Hash, firstHelloHash: Uint8Array): void {
+    this.begin(hash);
+    this.#state?.update(messageHash(firstHelloHash));
+  }
+
   /** Replaces the first ClientHello by a `message_hash` message (RFC 8446 4.4.1), before HelloRetryRequest is added. */
   replaceByMessageHash(): void {
     if (this.#hash === undefined || this.#state === undefined) throw new Error("the transcript has no hash yet");
     const digest = this.#state.digest();
     this.#state = this.#hash.start();
-    this.#state.update(concat(Uint8Array.of(HandshakeType.codes.message_hash, 0, 0, digest.length), digest));
+    this.#state.update(messageHash(digest));
   }
 
   /** An independent copy. */
@@ -49,4 +70,9 @@ export class Transcript {
     copy.#state = this.#state?.clone();
     return copy;
   }
+}
+
+/** RFC 8446 4.4.1 */
+function messageHash(digest: Uint8Array): Uint8Array {
+  return concat(Uint8Array.of(HandshakeType.codes.message_hash, 0, 0, digest.length), digest);
 }

@@ -6,7 +6,10 @@ import { Drive } from "./drive.ts";
 import { type ByteStream, bytesOf, deferred } from "./stream.ts";
 
 /** What a session tells besides its data. */
-export type SessionEvent = Extract<EngineEvent, { readonly type: "identity_mismatch" | "ticket" | "key_update" }>;
+export type SessionEvent = Extract<
+  EngineEvent,
+  { readonly type: "identity_mismatch" | "ticket" | "ticket_failed" | "early_data" | "key_update" }
+>;
 
 /** What one connection may be given besides its configuration. */
 export interface SessionOptions {

@@ -55,5 +55,5 @@ async function attempt(act: () => Promise<Facts>): Promise<Facts> {
 }
 
 function facts({ protocol, group, verified, peer }: TlsSession): Facts {
-  return { protocol, group, verified, peer: peer?.commonName };
+  return { protocol, group: group ?? "none", verified, peer: peer?.commonName };
 }

@@ -214,6 +214,13 @@ export class Rogue {
         this.#sealer = new RecordSealer(suite, secret);
         this.#epoch = epoch;
       },
+      discard: () => {
+        this.#sealer = undefined;
+        this.#epoch = "initial";
+      },
+      openEarlyData: () => {},
+      closeEarlyData: () => {},
+      skipEarlyData: () => {},
       compatibilityMode: () => {},
       allowApplicationData: () => {},
       enter: () => {},

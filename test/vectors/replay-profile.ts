@@ -86,6 +86,7 @@ function common(trace: Trace, actor: Actor, provider: CryptoProvider): CommonCon
     alpn: [],
     verifier: acceptAnyVerifier(),
     maxCertificates: 4,
+    pskModes: ["psk_dhe_ke"],
     authorize: undefined,
     arrange: recordedArrangement(trace, actor),
   };
@@ -108,6 +109,9 @@ function clientConfig(trace: Trace, provider: CryptoProvider): ClientConfig {
     identities: identityOf(trace, "client"),
     selectIdentity: undefined,
     ignoreRequestHints: true,
+    psks: [],
+    sessions: undefined,
+    earlyData: false,
   };
 }
 
@@ -127,6 +131,10 @@ function serverConfig(trace: Trace, provider: CryptoProvider): ServerConfig {
     strictServerName: false,
     oidFilters: [],
     onClientHello: undefined,
+    findPsk: undefined,
+    tickets: undefined,
+    earlyData: undefined,
+    cookies: undefined,
   };
 }
 
@@ -177,6 +185,7 @@ function recordedSources(trace: Trace, actor: Actor): Sources {
       return verify.signature.slice();
     },
     cookie: () => cookie,
+    ticket: () => undefined,
   };
 }
 

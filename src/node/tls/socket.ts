@@ -190,7 +190,7 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
   /** Of a client; `null` on a server, as in node:tls. */
   getEphemeralKeyInfo(): EphemeralKeyInfo | object | null {
     if (this.destroyed || this.#options.isServer) return null;
-    return (this.#result && KEY_INFO[this.#result.group]) ?? {};
+    return (this.#result?.group && KEY_INFO[this.#result.group]) ?? {};
   }
 
   getProtocol(): string | null {

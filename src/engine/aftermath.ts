@@ -1,0 +1,37 @@
+/** What a configuration wants done once a handshake is over. */
+import { find } from "../codec/extensions.ts";
+import type { NewSessionTicket } from "../codec/messages.ts";
+import type { CryptoProvider } from "../crypto/provider.ts";
+import { fault } from "../errors.ts";
+import type { Flow } from "../flow.ts";
+import type { ClientConfig, HandshakeResult, ServerConfig } from "../handshake/config.ts";
+import { call } from "../handshake/io.ts";
+import { type Session, sessionFromTicket } from "../handshake/session.ts";
+import { issueTickets } from "../handshake/tickets.ts";
+import type { Aftermath } from "./engine.ts";
+
+export function serverAftermath(config: ServerConfig): Aftermath {
+  if (config.tickets === undefined) return {};
+  return { tickets: (result) => issueTickets(config, result, suiteOf(config, result)) };
+}
+
+export function clientAftermath(config: ClientConfig): Aftermath {
+  return { keep: (result, ticket) => keep(config, result, ticket) };
+}
+
+/** A session is kept only where the server has shown a certificate, which every resumption verifies again. */
+function* keep(config: ClientConfig, result: HandshakeResult, ticket: NewSessionTicket): Flow<Session | undefined> {
+  const maxEarlyData = find(ticket.extensions, "early_data") ?? 0;
+  const session = sessionFromTicket(result, suiteOf(config, result), ticket, maxEarlyData, config.now());
+  const { sessions } = config;
+  if (session !== undefined && sessions !== undefined && session.peerCertificates.length > 0) {
+    yield* call("session", "ERR_TLS_CALLBACK_FAILED", () => sessions.put(session));
+  }
+  return session;
+}
+
+function suiteOf({ provider }: { readonly provider: CryptoProvider }, { cipherSuite }: HandshakeResult) {
+  const suite = provider.suites.find(({ name }) => name === cipherSuite);
+  if (suite === undefined) throw fault("ERR_TLS_INTERNAL", `no cipher suite ${cipherSuite}`);
+  return suite;
+}

@@ -1,0 +1,51 @@
+/** What must be the same for a client's session to go on: a fingerprint of everything that decided who trusts whom. */
+import { concat, utf8 } from "../bytes/bytes.ts";
+import { toHex } from "../bytes/hex.ts";
+import type { ClientConfig, ClientSessions } from "../handshake/config.ts";
+import { TrustStore, trustStore } from "../x509/trust.ts";
+import type { ClientOptions } from "./options.ts";
+import type { SessionCache } from "./resumption.ts";
+
+/** Objects and functions have no content to compare: each is its own. */
+const NUMBERS = new WeakMap<object, number>();
+let next = 0;
+
+/**
+ * Server name and whether it is checked, trust anchors, verifier, own identities and who chooses among them, the last word,
+ * protocols. What trust decides is decided again before a session is used; this keeps sessions from being tried, and known
+ * to be one client's, where another one speaks.
+ */
+export function sessionScope(options: ClientOptions, config: ClientConfig): string {
+  const { sha256 } = config.provider.hashes;
+  const anchors = options.trust === undefined ? [] : anchorsOf(options.trust).map(({ der }) => sha256.digest(der));
+  const identities = config.identities.map(({ certificates }) => sha256.digest(concat(...certificates)));
+  const facts = [
+    config.serverName ?? "",
+    config.checkName,
+    options.rejectUnauthorized !== false,
+    anchors.map(toHex),
+    identities.map(toHex),
+    config.alpn,
+    config.ignoreRequestHints,
+    [options.verifier, options.selectIdentity, options.authorize].map(numberOf),
+  ];
+  return toHex(sha256.digest(utf8(JSON.stringify(facts))));
+}
+
+function anchorsOf(trust: NonNullable<ClientOptions["trust"]>): TrustStore["anchors"] {
+  return (trust instanceof TrustStore ? trust : trustStore(trust)).anchors;
+}
+
+function numberOf(value: object | undefined): number {
+  if (value === undefined) return 0;
+  const known = NUMBERS.get(value);
+  if (known !== undefined) return known;
+  next += 1;
+  NUMBERS.set(value, next);
+  return next;
+}
+
+/** The part of a cache that belongs to one scope. */
+export function scopedSessions(cache: SessionCache, scope: string): ClientSessions {
+  return { take: () => cache.take(scope), put: (session) => cache.put(scope, session) };
+}

@@ -1,0 +1,72 @@
+/** What a server makes of a client's certificate: at its handshake, and again at every resumption. */
+import type { Extension } from "../codec/extensions.ts";
+import type { HandshakeMessage } from "../codec/messages.ts";
+import { fault, TlsError } from "../errors.ts";
+import type { Flow } from "../flow.ts";
+import type { Transcript } from "../schedule/transcript.ts";
+import type { PeerIdentity } from "../x509/identity.ts";
+import { acceptAnyVerifier } from "../x509/verifier.ts";
+import { checkCertificateVerify, readCertificate } from "./auth.ts";
+import type { HandshakeResult, ServerChoice, ServerConfig } from "./config.ts";
+import { receive } from "./io.ts";
+
+const NO_CONTEXT = new Uint8Array(0);
+
+/** Who a client is. */
+export type AuthenticatedClient = Pick<HandshakeResult, "peer" | "peerCertificates" | "peerSignatureScheme">;
+
+/** A client that showed nothing. */
+export const NOBODY: AuthenticatedClient = { peer: undefined, peerCertificates: [], peerSignatureScheme: undefined };
+
+/** Rejections that `optional_no_ca` lets pass, as nginx does: the CA is unknown, and nothing else is wrong. */
+const UNKNOWN_CA_CODES: readonly string[] = [
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+];
+
+/** The client's Certificate and CertificateVerify, RFC 8446 4.4.2.4. */
+export function* authenticateClient(
+  config: ServerConfig,
+  choice: ServerChoice,
+  transcript: Transcript,
+  requested: readonly Extension<"CR">[],
+): Flow<AuthenticatedClient> {
+  let message: HandshakeMessage = yield* receive("WAIT_CERT", ["certificate"]);
+  const peerCertificates = readCertificate(config, message, NO_CONTEXT, requested);
+  if (peerCertificates.length === 0) {
+    if (choice.clientAuth !== "optional" && choice.clientAuth !== "optional_no_ca")
+      throw fault("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
+    transcript.add(message.bytes);
+    return NOBODY;
+  }
+  const peer = yield* verifyClient(config, choice, peerCertificates);
+  transcript.add(message.bytes);
+  message = yield* receive("WAIT_CV", ["certificate_verify"]);
+  const peerSignatureScheme = yield* checkCertificateVerify(config, message, peer, transcript);
+  transcript.add(message.bytes);
+  return { peer, peerCertificates, peerSignatureScheme };
+}
+
+/** Verifies a client's chain, at the first handshake and at every resumption. */
+export function* verifyClient(
+  config: ServerConfig,
+  choice: ServerChoice,
+  certificates: readonly Uint8Array[],
+): Flow<PeerIdentity> {
+  const request = {
+    certificates,
+    role: "client",
+    name: undefined,
+    time: config.now(),
+    provider: config.provider,
+  } as const;
+  try {
+    return yield* choice.verifier.verify(request);
+  } catch (error) {
+    const unknownCa = error instanceof TlsError && UNKNOWN_CA_CODES.includes(error.code);
+    if (choice.clientAuth !== "optional_no_ca" || !unknownCa) throw error;
+    return yield* acceptAnyVerifier().verify(request);
+  }
+}

@@ -1,0 +1,181 @@
+/** Which of the pre-shared keys that a client offers a server takes, and whether early data comes with it. */
+import { equal } from "../bytes/bytes.ts";
+import type { HandshakeMessage } from "../codec/messages.ts";
+import { CipherSuiteId } from "../codec/registry.ts";
+import type { CipherSuite } from "../crypto/provider.ts";
+import { TlsError } from "../errors.ts";
+import type { Flow } from "../flow.ts";
+import type { Transcript } from "../schedule/transcript.ts";
+import { type AuthenticatedClient, NOBODY, verifyClient } from "./client-authentication.ts";
+import type { ServerChoice, ServerConfig } from "./config.ts";
+import { call } from "./io.ts";
+import type { OpenedClientHello } from "./negotiate.ts";
+import type { Opening } from "./opening.ts";
+import { bindersLength, checkBinder, commonModes, type PreSharedKey, type PskMode } from "./psk.ts";
+import type { Session } from "./session.ts";
+import { redeemTicket } from "./tickets.ts";
+
+/** Identities of one ClientHello that are looked up; those behind are ignored. */
+const MAX_LOOKUPS = 8;
+
+/** A pre-shared key that the client has proved to hold. */
+export interface AcceptedPsk extends PreSharedKey {
+  /** `selected_identity` */
+  readonly index: number;
+  /** Who the client is: verified again now, from the chain in its ticket. */
+  readonly client: AuthenticatedClient;
+  readonly authenticatedAt: number;
+  readonly session: Session | undefined;
+  /** Milliseconds since the ticket was issued, as the client sees it. */
+  readonly age: number;
+  readonly binder: Uint8Array;
+}
+
+/** What a choice is made from. `transcript` ends before `message`. */
+interface PskQuestion {
+  readonly config: ServerConfig;
+  readonly choice: ServerChoice;
+  readonly hello: OpenedClientHello;
+  readonly message: HandshakeMessage;
+  readonly transcript: Transcript;
+  readonly suite: CipherSuite;
+}
+
+/** The first of our modes that the client offers beside a key. */
+export function choosePskMode({ pskModes }: ServerConfig, hello: OpenedClientHello): PskMode | undefined {
+  return hello.psks === undefined ? undefined : commonModes(pskModes, hello.pskModes)[0];
+}
+
+/** A client's only key being an external one of one hash, the suite has to go with it (RFC 8446 4.2.11). */
+export function* suitesFor(config: ServerConfig, hello: OpenedClientHello): Flow<readonly CipherSuite[]> {
+  if (config.findPsk === undefined || choosePskMode(config, hello) === undefined) return config.suites;
+  for (const { identity } of hello.psks?.identities.slice(0, MAX_LOOKUPS) ?? []) {
+    const psk = yield* externalPsk(config, identity);
+    const fitting = config.suites.filter(
+      ({ name, hash }) => hash.name === psk?.hash && hello.raw.cipher_suites.includes(CipherSuiteId.codes[name]),
+    );
+    if (fitting.length > 0) return fitting;
+  }
+  return config.suites;
+}
+
+/**
+ * The first usable key that the client offers. Unknown, expired and unfitting ones are passed over; the binder of the
+ * one chosen must be right (RFC 8446 4.2.11).
+ *
+ * @throws TlsError `ERR_SSL_BINDER_DOES_NOT_VERIFY`
+ */
+export function* choosePsk(question: PskQuestion): Flow<AcceptedPsk | undefined> {
+  const { hello, suite, message, transcript } = question;
+  if (hello.psks === undefined) return undefined;
+  const { identities, binders } = hello.psks;
+  for (const [index, offered] of identities.slice(0, MAX_LOOKUPS).entries()) {
+    const binder = binders[index] as Uint8Array;
+    const found = yield* lookUp(question, index, offered.identity, offered.obfuscated_ticket_age, binder);
+    if (found?.hash !== suite.hash.name) continue;
+    const partial = message.bytes.subarray(0, message.bytes.length - bindersLength(binders));
+    checkBinder(suite.hash, found, binder, transcript, partial);
+    // Only now is the client who it says: nobody else makes us look at the chain.
+    const client = found.session === undefined ? NOBODY : yield* verifyAgain(question, found.session);
+    return client && { ...found, client };
+  }
+  return undefined;
+}
+
+type FoundPsk = Omit<AcceptedPsk, "client">;
+
+function* lookUp(
+  { config, choice, hello }: PskQuestion,
+  index: number,
+  identity: Uint8Array,
+  obfuscatedAge: number,
+  binder: Uint8Array,
+): Flow<FoundPsk | undefined> {
+  const external = yield* externalPsk(config, identity);
+  if (external !== undefined) {
+    const authenticatedAt = config.now();
+    return { ...external, index, session: undefined, authenticatedAt, age: 0, binder };
+  }
+  const session = yield* redeemTicket(config, identity);
+  if (session === undefined || !mayResume(session, choice, hello)) return undefined;
+  const hash = config.suites.find(({ name }) => name === session.cipherSuite)?.hash.name;
+  if (hash === undefined) return undefined;
+  return {
+    kind: "resumption",
+    identity: identity.slice(),
+    key: session.key,
+    hash,
+    index,
+    session,
+    authenticatedAt: session.authenticatedAt,
+    // RFC 8446 4.2.11.1: modulo 2^32.
+    age: (obfuscatedAge - session.ageAdd) >>> 0,
+    binder,
+  };
+}
+
+function* externalPsk({ findPsk }: ServerConfig, identity: Uint8Array) {
+  if (findPsk === undefined) return undefined;
+  const psk = yield* call("find_psk", "ERR_TLS_CALLBACK_FAILED", () => findPsk(identity));
+  return psk !== undefined && equal(psk.identity, identity) ? psk : undefined;
+}
+
+/** A session goes on under the name it was made for, and only where as much is known of the client as is asked for. */
+function mayResume(session: Session, choice: ServerChoice, hello: OpenedClientHello): boolean {
+  if (session.serverName !== hello.serverName) return false;
+  const known = session.peerCertificates.length > 0;
+  return known ? choice.clientAuth !== "off" : choice.clientAuth !== "on";
+}
+
+/**
+ * The client behind a session under today's trust, time and rules; `undefined` when it has to show its certificate
+ * again, and be refused then.
+ */
+function* verifyAgain({ config, choice }: PskQuestion, session: Session): Flow<AuthenticatedClient | undefined> {
+  const { peerCertificates, peerSignatureScheme } = session;
+  if (peerCertificates.length === 0) return NOBODY;
+  try {
+    const peer = yield* verifyClient(config, choice, peerCertificates);
+    return { peer, peerCertificates, peerSignatureScheme };
+  } catch (error) {
+    if (error instanceof TlsError && error.rejection !== undefined) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * RFC 8446 4.2.10 and 8: what must hold before early data is read at all.
+ *
+ * @returns How many bytes of it are accepted; 0: none.
+ */
+export function* acceptedEarlyData(
+  config: ServerConfig,
+  {
+    hello,
+    retried,
+    psk,
+    suite,
+    alpn,
+  }: Pick<Opening, "hello" | "retried" | "psk" | "suite"> & { alpn: string | undefined },
+): Flow<number> {
+  const { earlyData: policy, provider } = config;
+  const session = psk?.session;
+  if (policy === undefined || !hello.earlyData || retried || psk === undefined || session === undefined) return 0;
+  if (psk.index !== 0 || session.cipherSuite !== suite.name || session.alpn !== alpn) return 0;
+  const now = config.now();
+  const sentAt = session.createdAt + psk.age;
+  if (Math.abs(now - sentAt) > policy.window) return 0;
+  // RFC 8446 8.2: the binder is unique to a ClientHello.
+  const id = provider.hashes.sha256.digest(psk.binder);
+  const first = yield* call("anti_replay", "ERR_TLS_CALLBACK_FAILED", () => policy.antiReplay.claim(id, sentAt, now));
+  return first === true ? session.maxEarlyData : 0;
+}
+
+/**
+ * Bytes of ciphertext that a client may have sent as early data before it learns that they are thrown away: what tickets
+ * allow, with room for tags, and something for those who bring another server's ticket.
+ */
+export function skippedEarlyData({ earlyData }: ServerConfig): number {
+  const allowed = earlyData?.maxSize ?? 0;
+  return Math.max(0x4000, allowed + (allowed >> 3));
+}
