@@ -47,6 +47,8 @@ export type EngineEvent =
 export interface EngineLimits extends Omit<OutgoingOptions, "side">, IncomingOptions {
   /** High-water mark of undecrypted bytes, plaintext and output, each, in bytes. */
   readonly highWaterMark: number;
+  /** A server's first message may be a second ClientHello. */
+  readonly statelessRetries: boolean;
 }
 
 /** Starts the flow that an engine runs. */
@@ -113,7 +115,7 @@ export class TlsEngine {
     this.#limits = { ...limits, observer: detached(limits.observer) };
     this.#incoming = new IncomingRecords(this.#limits, () => this.#process());
     this.#outgoing = new OutgoingRecords({ ...this.#limits, side }, () => this.#settle());
-    this.#inbound = new Inbound(side, this.#incoming, limits.highWaterMark);
+    this.#inbound = new Inbound(side, this.#incoming, limits.highWaterMark, limits.statelessRetries);
     this.#outbound = new Outbound(this.#outgoing, limits.highWaterMark);
     this.#flow = start(this.#effects());
   }

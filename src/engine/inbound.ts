@@ -18,6 +18,7 @@ export class Inbound {
   readonly #side: Side;
   readonly #records: IncomingRecords;
   readonly #highWaterMark: number;
+  readonly #stateless: boolean;
   #plaintext: Uint8Array[] = [];
   /** Apart from the rest, because it may be a replay. */
   #earlyData: Uint8Array[] = [];
@@ -30,7 +31,9 @@ export class Inbound {
   /** The peer's first handshake message has come. */
   peerHello = false;
 
-  constructor(side: Side, records: IncomingRecords, highWaterMark: number) {
+  /** @param stateless - The first ClientHello may have gone to another engine, and a change_cipher_spec follow it here. */
+  constructor(side: Side, records: IncomingRecords, highWaterMark: number, stateless = false) {
+    this.#stateless = stateless;
     this.#side = side;
     this.#records = records;
     this.#highWaterMark = highWaterMark;
@@ -99,7 +102,7 @@ export class Inbound {
 
   /** RFC 8446 5: dropped between the first ClientHello and the peer's Finished, an error anywhere else. */
   #changeCipherSpec(record: InboundRecord, established: boolean): void {
-    const early = this.#side === "server" && !this.peerHello;
+    const early = this.#side === "server" && !this.peerHello && !this.#stateless;
     if (record.isProtected || early || established) throw unexpected("change_cipher_spec");
     if (record.content.length !== 1 || record.content[0] !== 1) throw unexpected("change_cipher_spec other than 1");
     this.#assertNoPartialMessage();

@@ -345,8 +345,9 @@ function replacedOptions(options: ServerOptions, replaced: ServerReplacement): S
 }
 
 /** The engine's own part of the options. */
-export function resolveLimits(options: CommonOptions): EngineLimits {
+export function resolveLimits(options: CommonOptions & Pick<ServerOptions, "cookies">): EngineLimits {
   return {
+    statelessRetries: options.cookies !== undefined,
     maxHandshakeMessage: within(options.maxHandshakeMessage, 1, 0xffffff, 0x20000, "maxHandshakeMessage"),
     maxFragment: within(options.maxFragment, 1, MAX_PLAINTEXT, MAX_PLAINTEXT, "maxFragment"),
     padding: options.padding,

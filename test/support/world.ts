@@ -4,12 +4,14 @@ import { EXTENSIONS, type ExtensionName } from "../../src/codec/extensions.ts";
 import { encodeMessage, messageName } from "../../src/codec/messages.ts";
 import { decode, type Schema } from "../../src/codec/schema.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
+import { clientAftermath, serverAftermath } from "../../src/engine/aftermath.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
 import type { ClientOptions, ServerOptions } from "../../src/engine/index.ts";
 import { resolveClient, resolveLimits, resolveServer } from "../../src/engine/options.ts";
 import type { HandshakeName } from "../../src/flow.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
 import type { ClientConfig, ServerConfig } from "../../src/handshake/config.ts";
+import type { HandshakeEffects } from "../../src/handshake/io.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
 import { createThrowawayAuthority, type IssuedIdentity, type ThrowawayAuthority } from "../../src/pki/index.ts";
 import { type End, end } from "./pair.ts";
@@ -63,13 +65,15 @@ export class World {
   honestClient(options: Partial<ClientOptions> = {}, inner: Inner<ClientConfig> = {}): End {
     const all = { ...this.clientOptions, ...options };
     const config = (inner.config ?? same)(resolveClient(all));
-    return end(new TlsEngine("client", (effects) => clientHandshake(config, effects), resolveLimits(all)));
+    const start = (effects: HandshakeEffects) => clientHandshake(config, effects);
+    return end(new TlsEngine("client", start, resolveLimits(all), clientAftermath(config)));
   }
 
   honestServer(options: Partial<ServerOptions> = {}, inner: Inner<ServerConfig> = {}): End {
     const all = { ...this.serverOptions, ...options };
     const config = (inner.config ?? same)(resolveServer(all));
-    return end(new TlsEngine("server", (effects) => serverHandshake(config, effects), resolveLimits(all)));
+    const start = (effects: HandshakeEffects) => serverHandshake(config, effects);
+    return end(new TlsEngine("server", start, resolveLimits(all), serverAftermath(config)));
   }
 
   /** A rogue client believes any server. */
