@@ -14,7 +14,7 @@ import {
   type ServerConfiguration,
   withDefaults,
 } from "./transport/establish.ts";
-import type { SessionOptions, TlsSession } from "./transport/session.ts";
+import type { ClientSessionOptions, SessionOptions, TlsSession } from "./transport/session.ts";
 import type { ByteStream } from "./transport/stream.ts";
 
 export { nobleProvider } from "./crypto/noble.ts";
@@ -103,7 +103,7 @@ export function serverContext(options: ServerConfiguration): EngineContext {
 export async function connect(
   stream: ByteStream,
   options: ConnectOptions | EngineContext,
-  session?: SessionOptions,
+  session?: ClientSessionOptions,
 ): Promise<TlsSession> {
   return openClient(stream, options, session, sharedProvider);
 }

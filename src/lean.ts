@@ -16,7 +16,7 @@ import {
   type ServerConfiguration,
   withDefaults,
 } from "./transport/establish.ts";
-import type { SessionOptions, TlsSession } from "./transport/session.ts";
+import type { ClientSessionOptions, SessionOptions, TlsSession } from "./transport/session.ts";
 import type { ByteStream } from "./transport/stream.ts";
 
 export {
@@ -123,7 +123,7 @@ export async function serverContext(options: ServerConfiguration): Promise<Engin
 export async function connect(
   stream: ByteStream,
   options: ConnectOptions | EngineContext,
-  session?: SessionOptions,
+  session?: ClientSessionOptions,
 ): Promise<TlsSession> {
   return openClient(stream, options, session, await defaultFor(options));
 }

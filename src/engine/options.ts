@@ -100,7 +100,7 @@ export interface ClientOptions extends CommonOptions {
   /** Keeps what servers' tickets begin, and resumes from it. Default: no resumption. See {@link sessionCache}. */
   readonly sessions?: SessionCache | undefined;
   /** Lets early data be sent where a session allows it (RFC 8446 2.3: it may be replayed). Default false. */
-  readonly earlyData?: boolean | undefined;
+  readonly offerEarlyData?: boolean | undefined;
 }
 
 /** Options of a server. */
@@ -119,7 +119,7 @@ export interface ServerOptions extends CommonOptions {
   /** Issues tickets and resumes from them. Default: none. */
   readonly tickets?: TicketOptions | undefined;
   /** Accepts early data on resumption. Default: none. */
-  readonly earlyData?: EarlyDataOptions | undefined;
+  readonly acceptEarlyData?: EarlyDataOptions | undefined;
   /** Retries every handshake with its state in a cookie. Default: none. See {@link sealedCookies}. */
   readonly cookies?: CookieProtector | undefined;
   /** Called with each ClientHello; what it returns replaces identities, client authentication, trust or ALPN. */
@@ -201,7 +201,7 @@ const CLIENT_NAMES: readonly string[] = [
     "selectIdentity",
     "ignoreRequestHints",
     "sessions",
-    "earlyData",
+    "offerEarlyData",
   ] as const satisfies readonly (keyof ClientOptions)[]),
 ];
 const SERVER_NAMES: readonly string[] = [
@@ -215,7 +215,7 @@ const SERVER_NAMES: readonly string[] = [
     "onClientHello",
     "findPsk",
     "tickets",
-    "earlyData",
+    "acceptEarlyData",
     "cookies",
   ] as const satisfies readonly (keyof ServerOptions)[]),
 ];
@@ -235,7 +235,7 @@ export function resolveClient(options: ClientOptions): ClientConfig {
   if (checkName && options.serverName === undefined) {
     throw fault("ERR_TLS_OPTION", "serverName is needed to check whose certificate it is, or checkServerName: false");
   }
-  if (options.earlyData === true && options.sessions === undefined)
+  if (options.offerEarlyData === true && options.sessions === undefined)
     throw fault("ERR_TLS_OPTION", "early data without sessions that it could go with");
   const offered = common.groups.map(({ name }) => name);
   const keyShareGroups = options.keyShares ?? offered.filter((name) => DEFAULT_KEY_SHARES.includes(name));
@@ -253,7 +253,7 @@ export function resolveClient(options: ClientOptions): ClientConfig {
     ignoreRequestHints: options.ignoreRequestHints ?? false,
     psks: resolvePsks(options.psks ?? [], options.provider),
     sessions: undefined,
-    earlyData: options.earlyData ?? false,
+    earlyData: options.offerEarlyData ?? false,
   };
   return options.sessions === undefined
     ? config
@@ -279,7 +279,7 @@ export function resolveServer(options: ServerOptions): ServerConfig {
     oidFilters: options.oidFilters ?? [],
     findPsk,
     tickets: options.tickets && resolveTickets(options.tickets),
-    earlyData: options.earlyData && resolveEarlyData(options),
+    earlyData: options.acceptEarlyData && resolveEarlyData(options),
     cookies: options.cookies,
     onClientHello:
       onClientHello &&
@@ -320,14 +320,14 @@ function resolveTickets(options: TicketOptions): TicketPolicy {
   };
 }
 
-function resolveEarlyData({ earlyData, tickets }: ServerOptions): EarlyDataPolicy {
+function resolveEarlyData({ acceptEarlyData, tickets }: ServerOptions): EarlyDataPolicy {
   if (tickets === undefined) throw fault("ERR_TLS_OPTION", "early data without tickets that it could come with");
-  const { antiReplay, maxSize, tolerance } = earlyData as EarlyDataOptions;
+  const { antiReplay, maxSize, tolerance } = acceptEarlyData as EarlyDataOptions;
   if (typeof antiReplay?.claim !== "function") throw fault("ERR_TLS_OPTION", "early data without antiReplay");
   return {
     antiReplay,
-    maxSize: within(maxSize, 1, 0x7fffffff, 0x4000, "earlyData.maxSize"),
-    window: 1000 * within(tolerance, 1, 600, 10, "earlyData.tolerance"),
+    maxSize: within(maxSize, 1, 0x7fffffff, 0x4000, "acceptEarlyData.maxSize"),
+    window: 1000 * within(tolerance, 1, 600, 10, "acceptEarlyData.tolerance"),
   };
 }
 

@@ -106,7 +106,7 @@ function dropOldest(map: Map<unknown, unknown>, capacity: number): void {
 export interface StrikeRegisterOptions {
   /** ClientHellos remembered; where more come within the window, early data is rejected. Default 100000. */
   readonly capacity?: number | undefined;
-  /** Seconds for which a ClientHello is remembered: at least twice the tolerance of `earlyData`. Default 60. */
+  /** Seconds for which a ClientHello is remembered: at least twice the tolerance of `acceptEarlyData`. Default 60. */
   readonly window?: number | undefined;
   /** ms since the epoch. Default `Date.now`. */
   readonly clock?: (() => number) | undefined;

@@ -64,9 +64,19 @@ const SessionState = /* @__PURE__ */ struct("SessionState", {
  *
  * @example
  * ```ts
- * const sessions = sessionCache();
- * const context = clientContext({ provider, clock: Date.now, serverName: "localhost", trust: ca, sessions });
- * console.log(context.engine().state); // START
+ * const kept: Uint8Array[] = [];
+ * const sessions: SessionCache = {
+ *   put: (_scope, session) => void kept.push(encodeSession(session)),
+ *   take: () => kept.splice(0, 1).map(decodeSession)[0],
+ * };
+ * const tickets = { store: sealedTickets() };
+ * for (let round = 0; round < 2; round++) {
+ *   const [near, far] = memoryPair();
+ *   const accepting = accept(far, { identities: [{ cert, key }], tickets });
+ *   const client = await connect(near, { serverName: "localhost", trust: ca, sessions });
+ *   await Promise.all([accepting, client.accepted]);
+ *   console.log(client.resumed === (round > 0)); // true
+ * }
  * ```
  */
 export function encodeSession(session: Session): Uint8Array {
@@ -93,6 +103,15 @@ export function encodeSession(session: Session): Uint8Array {
  * The session that {@link encodeSession} wrote, in memory of its own.
  *
  * @throws TlsError `ERR_TLS_DECODE_ERROR` when the bytes are something else.
+ * @example
+ * ```ts
+ * const sessions: SessionCache = { put: (_scope, session) => void keep(encodeSession(session)), take: () => undefined };
+ * const keep = (bytes: Uint8Array) => console.log(decodeSession(bytes).serverName); // localhost
+ * const [near, far] = memoryPair();
+ * const accepting = accept(far, { identities: [{ cert, key }], tickets: { store: sealedTickets(), count: 1 } });
+ * const client = await connect(near, { serverName: "localhost", trust: ca, sessions });
+ * await Promise.all([accepting, client.accepted]);
+ * ```
  */
 export function decodeSession(bytes: Uint8Array): Session {
   const state = decode(SessionState, bytes.slice(), "the session");

@@ -12,7 +12,7 @@ import {
   withDefaults,
 } from "../transport/establish.ts";
 import { socketStream } from "../transport/node-socket.ts";
-import type { SessionOptions, TlsSession } from "../transport/session.ts";
+import type { ClientSessionOptions, SessionOptions, TlsSession } from "../transport/session.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { listen, type ServeOptions, type SessionHandler, type TlsServer } from "./serve.ts";
 
@@ -86,12 +86,12 @@ export async function connect(options: TcpConnectOptions): Promise<TlsSession>;
 export async function connect(
   stream: ByteStream,
   options: ConnectOptions | EngineContext,
-  session?: SessionOptions,
+  session?: ClientSessionOptions,
 ): Promise<TlsSession>;
 export async function connect(
   to: ByteStream | TcpConnectOptions,
   options?: ConnectOptions | EngineContext,
-  session?: SessionOptions,
+  session?: ClientSessionOptions,
 ): Promise<TlsSession> {
   if ("readable" in to) return openClient(to, options as ConnectOptions, session, () => nodeProvider);
   const { host, port, ...rest } = to;

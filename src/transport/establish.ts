@@ -8,7 +8,7 @@ import {
   serverContext,
 } from "../engine/index.ts";
 import { fault, type Side } from "../errors.ts";
-import { checkDelays, establish, type SessionOptions, type TlsSession } from "./session.ts";
+import { type ClientSessionOptions, checkDelays, establish, type SessionOptions, type TlsSession } from "./session.ts";
 import type { ByteStream } from "./stream.ts";
 
 /** What has a default in the entry points. */
@@ -24,7 +24,7 @@ export type ClientConfiguration = Omit<ClientOptions, keyof Defaults> & Defaults
 /** A server's configuration. */
 export type ServerConfiguration = Omit<ServerOptions, keyof Defaults> & Defaults;
 /** A client's configuration, and what concerns one connection. */
-export type ConnectOptions = ClientConfiguration & SessionOptions;
+export type ConnectOptions = ClientConfiguration & ClientSessionOptions;
 /** A server's configuration, and what concerns one connection. */
 export type AcceptOptions = ServerConfiguration & SessionOptions;
 
@@ -33,19 +33,23 @@ const SESSION_NAMES = [
   "handshakeTimeout",
   "idleTimeout",
   "onEvent",
-] as const satisfies readonly (keyof SessionOptions)[];
+  "earlyData",
+] as const satisfies readonly (keyof ClientSessionOptions)[];
 
 /** A client's session with what `provider` makes as default; the stream is opened once the options are known to be good. */
 export function openClient(
   stream: ByteStream | (() => ByteStream),
   options: ConnectOptions | EngineContext,
-  session: SessionOptions | undefined,
+  session: ClientSessionOptions | undefined,
   provider: () => CryptoProvider,
 ): Promise<TlsSession> {
   if (isContext(options)) return open("client", options, stream, session ?? {});
   if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
-  const [configuration, own] = splitOptions(options);
-  return open("client", clientContext(withDefaults(configuration, provider)), stream, own);
+  const { earlyData, ...rest } = options;
+  const [configuration, own] = splitOptions(rest);
+  const { offerEarlyData = earlyData !== undefined } = configuration;
+  const context = clientContext({ ...withDefaults(configuration, provider), offerEarlyData });
+  return open("client", context, stream, { ...own, earlyData });
 }
 
 /** A server's session with what `provider` makes as default. */
@@ -83,11 +87,13 @@ function open(
   side: Side,
   context: EngineContext,
   stream: ByteStream | (() => ByteStream),
-  session: SessionOptions,
+  session: ClientSessionOptions,
 ): Promise<TlsSession> {
   const unknown = Object.keys(session).find((name) => !SESSION_NAMES.some((known) => known === name));
   if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `a session has no option "${unknown}"`);
   checkDelays(session);
+  if (side === "server" && session.earlyData !== undefined)
+    throw fault("ERR_TLS_OPTION", "a server sends no early data");
   const engine = context.engine();
   if (engine.side !== side) throw fault("ERR_TLS_OPTION", `a ${engine.side}'s context for a ${side}`);
   return establish(engine, typeof stream === "function" ? stream() : stream, session);

@@ -1,4 +1,6 @@
 /** A TLS connection over a byte stream: plaintext in and out, who the peer is, and how it ends. */
+
+import { join } from "../bytes/bytes.ts";
 import type { EngineEvent, TlsEngine } from "../engine/index.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
@@ -23,6 +25,15 @@ export interface SessionOptions {
   readonly onEvent?: ((event: SessionEvent) => void) | undefined;
 }
 
+/** What a client's connection may be given besides. */
+export interface ClientSessionOptions extends SessionOptions {
+  /**
+   * Sent with the ClientHello where a session allows all of it. It may be replayed and is not forward secret (RFC 8446
+   * 2.3); {@link TlsSession.earlyData} says what became of it. A context needs `offerEarlyData` for it.
+   */
+  readonly earlyData?: Uint8Array | undefined;
+}
+
 /** What both sides agreed on, and who the peer is. */
 export interface SessionFacts
   extends Pick<
@@ -37,10 +48,17 @@ export interface SessionFacts
     | "peerCertificates"
     | "peerSignatureScheme"
     | "signatureScheme"
+    | "psk"
+    | "resumed"
+    | "authenticatedAt"
   > {
   readonly protocol: "TLSv1.3";
   /** The peer presented a certificate and it was verified; false with `rejectUnauthorized: false`. */
   readonly verified: boolean;
+  /** Early data was sent or received, and accepted or not; what was rejected is the client's to send again. */
+  readonly earlyData: "accepted" | "rejected" | undefined;
+  /** Server: all of the client's early data, which may be a replay. Empty where there was none. */
+  readonly receivedEarlyData: Uint8Array;
 }
 
 /** One connection. Every failure is one {@link TlsError}, the same on every promise and stream. */
@@ -84,7 +102,7 @@ const MAX_DELAY = 0x7fffffff;
  *
  * @throws TlsError what made the handshake fail; `ERR_TLS_ABORTED`, `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_TRANSPORT`.
  */
-export function establish(engine: TlsEngine, stream: ByteStream, options: SessionOptions): Promise<TlsSession> {
+export function establish(engine: TlsEngine, stream: ByteStream, options: ClientSessionOptions): Promise<TlsSession> {
   return new Connection(engine, stream, options).established;
 }
 
@@ -93,7 +111,7 @@ class Connection {
   readonly writable: WritableStream<Uint8Array>;
   readonly #engine: TlsEngine;
   readonly #drive: Drive;
-  readonly #options: SessionOptions;
+  readonly #options: ClientSessionOptions;
   readonly #established = deferred<TlsSession>();
   readonly #accepted = deferred();
   readonly #closed = deferred();
@@ -110,11 +128,15 @@ class Connection {
   #queued = 0;
   #closing: Promise<void> | undefined;
   #idle: (() => void)[] = [];
+  #earlyData: Uint8Array | undefined;
+  #earlySent = false;
+  #earlyReceived: Uint8Array[] = [];
 
-  constructor(engine: TlsEngine, stream: ByteStream, options: SessionOptions) {
+  constructor(engine: TlsEngine, stream: ByteStream, options: ClientSessionOptions) {
     const { signal, handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT } = options;
     this.#engine = engine;
     this.#options = options;
+    this.#earlyData = options.earlyData;
     this.#drive = new Drive(engine, stream, {
       onEvent: (event) => this.#onEvent(event),
       onProgress: () => this.#onProgress(),
@@ -202,6 +224,11 @@ class Connection {
       peerSignatureScheme: result.peerSignatureScheme,
       signatureScheme: result.signatureScheme,
       verified: result.peer?.verified ?? false,
+      psk: result.psk,
+      resumed: result.resumed,
+      authenticatedAt: result.authenticatedAt,
+      earlyData: this.#engine.side === "server" || this.#earlySent ? result.earlyData : undefined,
+      receivedEarlyData: join(this.#earlyReceived.splice(0)),
       readable,
       writable,
       accepted: this.#accepted.promise,
@@ -276,6 +303,7 @@ class Connection {
   }
 
   #onProgress(): void {
+    this.#moveEarlyData();
     if (this.#readableOver) {
       while (this.#engine.read() !== undefined) {
         // Nobody reads any more.
@@ -287,6 +315,19 @@ class Connection {
       }
     }
     if (this.#engine.writable > 0 || this.#engine.finished) this.#room?.();
+  }
+
+  /** All of it or nothing: half of a request is no use to anyone. */
+  #moveEarlyData(): void {
+    const data = this.#earlyData;
+    if (data !== undefined && data.length > 0 && this.#engine.earlyDataRoom > 0) {
+      this.#earlyData = undefined;
+      this.#earlySent = this.#engine.earlyDataRoom >= data.length;
+      if (this.#earlySent) this.#engine.writeEarlyData(data);
+    }
+    for (let chunk = this.#engine.readEarlyData(); chunk !== undefined; chunk = this.#engine.readEarlyData()) {
+      this.#earlyReceived.push(chunk);
+    }
   }
 
   #pull(): Promise<void> | undefined {

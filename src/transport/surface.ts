@@ -9,6 +9,23 @@ export type {
   Observer,
 } from "../engine/index.ts";
 export {
+  type EarlyDataOptions,
+  type PskOptions,
+  type SealedCookiesOptions,
+  type SealedTickets,
+  type SealedTicketsOptions,
+  type SessionCache,
+  type SessionCacheOptions,
+  type StrikeRegisterOptions,
+  sealedCookies,
+  sealedTickets,
+  sessionCache,
+  storedTickets,
+  strikeRegister,
+  type TicketOptions,
+  type TicketStorage,
+} from "../engine/index.ts";
+export {
   type AlertName,
   type CertificateRejection,
   type RejectedPath,
@@ -19,6 +36,8 @@ export {
 export type { Awaitable } from "../flow.ts";
 export type { ClientAuth, ClientHelloInfo, Negotiated } from "../handshake/config.ts";
 export type { Identity, IdentityRequest } from "../handshake/identity.ts";
+export { decodeSession, encodeSession, type Session } from "../handshake/session.ts";
+export type { AntiReplay, TicketStore } from "../handshake/tickets.ts";
 export type { Certificate } from "../x509/certificate.ts";
 export type { PeerIdentity, PeerNames } from "../x509/identity.ts";
 export { parseCertificate } from "../x509/parse.ts";
@@ -33,5 +52,5 @@ export {
 export { type BufferConnection, connectionStream } from "./connection.ts";
 export type { AcceptOptions, ClientConfiguration, ConnectOptions, ServerConfiguration } from "./establish.ts";
 export { type MemoryPairOptions, memoryPair } from "./memory.ts";
-export type { SessionEvent, SessionFacts, SessionOptions, TlsSession } from "./session.ts";
+export type { ClientSessionOptions, SessionEvent, SessionFacts, SessionOptions, TlsSession } from "./session.ts";
 export type { ByteStream } from "./stream.ts";

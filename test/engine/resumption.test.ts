@@ -370,8 +370,8 @@ describe("external pre-shared keys", () => {
 describe("early data", () => {
   const offers = (client: Partial<ClientOptions> = {}, server: Partial<ServerOptions> = {}) =>
     acquainted(
-      { earlyData: true, ...client },
-      { tickets: { store: sealedTickets(), count: 1 }, earlyData: { antiReplay: strikeRegister() }, ...server },
+      { offerEarlyData: true, ...client },
+      { tickets: { store: sealedTickets(), count: 1 }, acceptEarlyData: { antiReplay: strikeRegister() }, ...server },
     );
 
   function sendEarly(client: Partial<ClientOptions>, server: Partial<ServerOptions>, data = utf8("early")): [End, End] {
@@ -407,13 +407,13 @@ describe("early data", () => {
   });
 
   it.each<[string, Partial<ServerOptions>]>([
-    ["a server that does not want it", { earlyData: undefined }],
+    ["a server that does not want it", { acceptEarlyData: undefined }],
     ["a server that retries", { groups: ["secp384r1"] }],
     ["a server that sends cookies", { cookies: sealedCookies() }],
     ["another protocol", { alpn: ["http/1.1"] }],
-    ["a ClientHello that came before", { earlyData: { antiReplay: { claim: () => false } } }],
+    ["a ClientHello that came before", { acceptEarlyData: { antiReplay: { claim: () => false } } }],
     ["a ticket nobody knows", { tickets: { store: sealedTickets() } }],
-    ["a server without tickets", { tickets: undefined, earlyData: undefined }],
+    ["a server without tickets", { tickets: undefined, acceptEarlyData: undefined }],
     ["a clock that runs ahead", { clock: () => Date.now() + 11_000 }],
     ["a clock that runs behind", { clock: () => Date.now() - 11_000 }],
   ])("is thrown away by %s", (_, change) => {
@@ -429,7 +429,7 @@ describe("early data", () => {
   });
 
   it("is bounded by the ticket", () => {
-    const { client, server } = offers({}, { earlyData: { antiReplay: strikeRegister(), maxSize: 100 } });
+    const { client, server } = offers({}, { acceptEarlyData: { antiReplay: strikeRegister(), maxSize: 100 } });
     const near = world.honestClient(client);
     expect(near.engine.earlyDataRoom).toBe(100);
     expect(near.engine.writeEarlyData(new Uint8Array(1000))).toBe(100);
@@ -453,8 +453,8 @@ describe("early data", () => {
   });
 
   it("needs what it is made with", () => {
-    expect(() => world.honestClient({ earlyData: true })).toThrow(/without sessions/);
-    expect(() => world.honestServer({ earlyData: { antiReplay: strikeRegister() } })).toThrow(/without tickets/);
+    expect(() => world.honestClient({ offerEarlyData: true })).toThrow(/without sessions/);
+    expect(() => world.honestServer({ acceptEarlyData: { antiReplay: strikeRegister() } })).toThrow(/without tickets/);
   });
 });
 
