@@ -18,6 +18,7 @@ import {
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
 import type { Session } from "../handshake/session.ts";
+import { exportKeyingMaterial } from "../schedule/secrets.ts";
 import { Inbound } from "./inbound.ts";
 import { type IncomingOptions, IncomingRecords } from "./incoming.ts";
 import { detached } from "./observer.ts";
@@ -244,6 +245,24 @@ export class TlsEngine {
     });
     this.#settle();
     return taken;
+  }
+
+  /**
+   * Keying material that both ends derive alike and nobody else can (RFC 8446 7.5).
+   *
+   * @param length - In bytes, 1 to 255 times the hash's length.
+   * @param label - 1 to 249 ASCII characters, registered or private ("EXPORTER-...").
+   * @param context - Mixed in; none is the same as an empty one.
+   * @throws TlsError `ERR_TLS_OPTION` for other lengths and labels, `ERR_TLS_CLOSED` before the handshake is done and
+   * when the connection has failed.
+   */
+  exportKeyingMaterial(length: number, label: string, context: Uint8Array = new Uint8Array(0)): Uint8Array {
+    const hash = this.#outgoing.suite?.hash;
+    if (this.#result === undefined || this.#error !== undefined || hash === undefined) throw this.#own("ERR_TLS_CLOSED");
+    if (!Number.isInteger(length) || length < 1 || length > 255 * hash.length)
+      throw fault("ERR_TLS_OPTION", `${length} bytes of keying material, not 1 to ${255 * hash.length}`);
+    if (!/^[\x20-\x7e]{1,249}$/.test(label)) throw fault("ERR_TLS_OPTION", "a label is 1 to 249 ASCII characters");
+    return exportKeyingMaterial(hash, this.#result.exporterSecret, label, context, length);
   }
 
   /** Bytes of early data that {@link TlsEngine.writeEarlyData} would take now; none unless a session allows it. */

@@ -70,6 +70,11 @@ export class OutgoingRecords {
     return this.#outputLength;
   }
 
+  /** The suite in force. */
+  get suite(): CipherSuite | undefined {
+    return this.#sealer?.suite;
+  }
+
   /** True while records are in encryption. */
   get busy(): boolean {
     return this.#sealing.length > 0;

@@ -65,6 +65,25 @@ export function ticketPsk(hash: Hash, resumptionSecret: Uint8Array, nonce: Uint8
   return hkdfExpandLabel(hash, resumptionSecret, "resumption", nonce, hash.length);
 }
 
+/**
+ * Keying material for the application, RFC 8446 7.5. No context is the same as an empty one.
+ *
+ * @param label - ASCII, 1 to 249 bytes.
+ * @param length - In bytes, at most 255 times the hash's.
+ */
+export function exportKeyingMaterial(
+  hash: Hash,
+  exporterSecret: Uint8Array,
+  label: string,
+  context: Uint8Array,
+  length: number,
+): Uint8Array {
+  const secret = deriveSecret(hash, exporterSecret, label, constantsOf(hash).emptyHash);
+  const material = hkdfExpandLabel(hash, secret, "exporter", hash.digest(context), length);
+  wipe(secret);
+  return material.slice();
+}
+
 /** The first stage. */
 export class EarlySecret {
   readonly #hash: Hash;
