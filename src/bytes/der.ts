@@ -331,3 +331,11 @@ function hexOctet(value: number): string {
 function malformed(detail: string): TlsError {
   return fault("ERR_TLS_PEM", detail);
 }
+
+/** A non-negative INTEGER of a big-endian magnitude, leading zeros or not. */
+export function derUnsigned(magnitude: Uint8Array): Uint8Array {
+  let start = 0;
+  while (start < magnitude.length - 1 && magnitude[start] === 0) start++;
+  const sign = (magnitude[start] as number) >= 0x80 ? Uint8Array.of(0) : new Uint8Array(0);
+  return derEncode(Tag.integer, sign, magnitude.subarray(start));
+}

@@ -84,7 +84,12 @@ export const ProtocolVersion = /* @__PURE__ */ registry({
   "TLS 1.3": 0x0304,
 });
 
-export type CipherSuiteName = "TLS_AES_128_GCM_SHA256" | "TLS_AES_256_GCM_SHA384" | "TLS_CHACHA20_POLY1305_SHA256";
+export type CipherSuiteName =
+  | "TLS_AES_128_GCM_SHA256"
+  | "TLS_AES_256_GCM_SHA384"
+  | "TLS_CHACHA20_POLY1305_SHA256"
+  | "TLS_AES_128_CCM_SHA256"
+  | "TLS_AES_128_CCM_8_SHA256";
 
 /** RFC 8446 B.4 */
 export const CipherSuiteId = /* @__PURE__ */ registry({
@@ -96,7 +101,18 @@ export const CipherSuiteId = /* @__PURE__ */ registry({
   TLS_EMPTY_RENEGOTIATION_INFO_SCSV: 0x00ff,
 });
 
-export type NamedGroupName = "x25519" | "secp256r1" | "secp384r1" | "secp521r1" | "X25519MLKEM768";
+export type NamedGroupName =
+  | "x25519"
+  | "secp256r1"
+  | "secp384r1"
+  | "secp521r1"
+  | "X25519MLKEM768"
+  | "x448"
+  | "ffdhe2048"
+  | "ffdhe3072"
+  | "ffdhe4096"
+  | "SecP256r1MLKEM768"
+  | "SecP384r1MLKEM1024";
 
 /** RFC 8446 4.2.7, draft-ietf-tls-ecdhe-mlkem */
 export const NamedGroup = /* @__PURE__ */ registry({
@@ -115,12 +131,15 @@ export const NamedGroup = /* @__PURE__ */ registry({
   SecP384r1MLKEM1024: 0x11ed,
 });
 
+/** Schemes that need no parameters: they are named like the key and the algorithm (RFC 8446 4.2.3, draft-ietf-tls-mldsa 3). */
+export type PureSchemeName = "ed25519" | "ed448" | "mldsa44" | "mldsa65" | "mldsa87";
+
 /** Schemes that may sign a CertificateVerify here (RFC 8446 4.2.3). */
 export type SignatureSchemeName =
+  | PureSchemeName
   | "ecdsa_secp256r1_sha256"
   | "ecdsa_secp384r1_sha384"
   | "ecdsa_secp521r1_sha512"
-  | "ed25519"
   | "rsa_pss_rsae_sha256"
   | "rsa_pss_rsae_sha384"
   | "rsa_pss_rsae_sha512"

@@ -3,7 +3,7 @@ import { concat } from "../bytes/bytes.ts";
 import type { NamedGroupName } from "../codec/registry.ts";
 import { fault, TlsError } from "../errors.ts";
 import { type Awaitable, isPromiseLike } from "../flow.ts";
-import type { Group, MlKem768 } from "./provider.ts";
+import type { Group, MlKem } from "./provider.ts";
 
 /** A fresh private key as a function of the peer's share. */
 export interface DiffieHellmanKey {
@@ -38,46 +38,97 @@ export function diffieHellman(name: NamedGroupName, shareLength: number, keygen:
 /** Length and form of a Diffie-Hellman share, RFC 8446 4.2.8.1 and 4.2.8.2. */
 export function checkShare(name: NamedGroupName, share: Uint8Array, length: number): void {
   checkLength(name, share, length);
-  if (name !== "x25519" && share[0] !== 4) {
+  if (name.startsWith("secp") && share[0] !== 4) {
     throw fault("ERR_TLS_ILLEGAL_PARAMETER", `not an uncompressed point for ${name}`);
   }
 }
 
-const MLKEM_PUBLIC_LENGTH = 1184;
-const MLKEM_CIPHERTEXT_LENGTH = 1088;
-const X25519_LENGTH = 32;
+/** Of a hybrid group. Lengths in bytes. */
+interface Hybrid {
+  readonly ecdhe: NamedGroupName;
+  readonly shareLength: number;
+  readonly encapsulationKeyLength: number;
+  readonly ciphertextLength: number;
+  /** ML-KEM comes first in shares and in the secret, which is so for historical reasons. */
+  readonly kemFirst: boolean;
+}
+
+/** draft-ietf-tls-ecdhe-mlkem 3.1 */
+const HYBRIDS = {
+  X25519MLKEM768: {
+    ecdhe: "x25519",
+    shareLength: 32,
+    encapsulationKeyLength: 1184,
+    ciphertextLength: 1088,
+    kemFirst: true,
+  },
+  SecP256r1MLKEM768: {
+    ecdhe: "secp256r1",
+    shareLength: 65,
+    encapsulationKeyLength: 1184,
+    ciphertextLength: 1088,
+    kemFirst: false,
+  },
+  SecP384r1MLKEM1024: {
+    ecdhe: "secp384r1",
+    shareLength: 97,
+    encapsulationKeyLength: 1568,
+    ciphertextLength: 1568,
+    kemFirst: false,
+  },
+} as const satisfies Partial<Record<NamedGroupName, Hybrid>>;
 
 /**
- * X25519MLKEM768 over a provider's own X25519 and any ML-KEM-768. ML-KEM comes first in shares and in the secret
- * (draft-ietf-tls-ecdhe-mlkem 4).
+ * A hybrid over a provider's own curve and any ML-KEM of the right parameter set.
+ *
+ * @param groups - The provider's, the curve among them.
+ * @throws TlsError `ERR_TLS_OPTION` when it is not.
  */
-export function x25519MlKem768(x25519: Group, mlKem768: MlKem768): Group {
-  const name = "X25519MLKEM768";
+export function hybrid<Secret>(name: keyof typeof HYBRIDS, groups: readonly Group[], mlKem: MlKem<Secret>): Group {
+  const { ecdhe: curve, shareLength, encapsulationKeyLength, ciphertextLength, kemFirst }: Hybrid = HYBRIDS[name];
+  const ecdhe = groups.find((group) => group.name === curve);
+  if (ecdhe === undefined) throw fault("ERR_TLS_OPTION", `${name} needs ${curve}, which the provider lacks`);
+  const join = (kemPart: Uint8Array, ecdhePart: Uint8Array) =>
+    kemFirst ? concat(kemPart, ecdhePart) : concat(ecdhePart, kemPart);
+  const split = (share: Uint8Array, kemLength: number) => {
+    checkLength(name, share, kemLength + shareLength);
+    const middle = kemFirst ? kemLength : shareLength;
+    const [first, second] = [share.subarray(0, middle), share.subarray(middle)];
+    return kemFirst ? { kemPart: first, ecdhePart: second } : { kemPart: second, ecdhePart: first };
+  };
   return {
     name,
     generate() {
-      // A platform's own X25519 works while ML-KEM does here.
-      const share = x25519.generate();
-      const kem = mlKem768.keygen();
-      return map(share, (ecdhe) => ({
-        publicKey: concat(kem.publicKey, ecdhe.publicKey),
+      // A platform's own curve works while ML-KEM does here.
+      const share = ecdhe.generate();
+      const kem = mlKem.keygen();
+      return map(share, (key) => ({
+        publicKey: join(kem.publicKey, key.publicKey),
         agree(share) {
-          checkLength(name, share, MLKEM_CIPHERTEXT_LENGTH + X25519_LENGTH);
-          const ciphertext = share.subarray(0, MLKEM_CIPHERTEXT_LENGTH);
-          const secret = validShare(name, () => mlKem768.decapsulate(ciphertext, kem.secretKey));
-          return map(ecdhe.agree(share.subarray(MLKEM_CIPHERTEXT_LENGTH)), (second) => concat(secret, second));
+          const { kemPart, ecdhePart } = split(share, ciphertextLength);
+          const secret = decapsulated(name, () => mlKem.decapsulate(kemPart, kem.secretKey));
+          return map(key.agree(ecdhePart), (second) => join(secret, second));
         },
       }));
     },
     encapsulate(share) {
-      checkLength(name, share, MLKEM_PUBLIC_LENGTH + X25519_LENGTH);
-      const kem = validShare(name, () => mlKem768.encapsulate(share.subarray(0, MLKEM_PUBLIC_LENGTH)));
-      return map(x25519.encapsulate(share.subarray(MLKEM_PUBLIC_LENGTH)), (ecdhe) => ({
-        publicKey: concat(kem.cipherText, ecdhe.publicKey),
-        sharedSecret: concat(kem.sharedSecret, ecdhe.sharedSecret),
+      const { kemPart, ecdhePart } = split(share, encapsulationKeyLength);
+      const kem = validShare(name, () => mlKem.encapsulate(kemPart));
+      return map(ecdhe.encapsulate(ecdhePart), ({ publicKey, sharedSecret }) => ({
+        publicKey: join(kem.cipherText, publicKey),
+        sharedSecret: join(kem.sharedSecret, sharedSecret),
       }));
     },
   };
+}
+
+/** draft-ietf-tls-ecdhe-mlkem 3.1.2: with the right length, a failure is this side's. */
+function decapsulated(group: NamedGroupName, compute: () => Uint8Array): Uint8Array {
+  try {
+    return compute();
+  } catch (cause) {
+    throw fault("ERR_TLS_INTERNAL", `ML-KEM of ${group} does not decapsulate`, { cause });
+  }
 }
 
 function checkLength(group: NamedGroupName, share: Uint8Array, length: number): void {

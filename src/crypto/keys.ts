@@ -2,6 +2,7 @@
 import { contextConstructed, DerReader, derContent, derEncode, Tag } from "../bytes/der.ts";
 import { fromHex, toHex } from "../bytes/hex.ts";
 import { readPem } from "../bytes/pem.ts";
+import type { PureSchemeName } from "../codec/registry.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { HashName, KeyAlgorithm } from "./provider.ts";
 
@@ -20,13 +21,27 @@ const RSA_ENCRYPTION = "1.2.840.113549.1.1.1";
 const RSASSA_PSS = "1.2.840.113549.1.1.10";
 const MGF1 = "1.2.840.113549.1.1.8";
 const EC_PUBLIC_KEY = "1.2.840.10045.2.1";
-const ED25519 = "1.3.101.112";
 
 const CURVES: Readonly<Record<string, Curve>> = {
   "1.2.840.10045.3.1.7": "P-256",
   "1.3.132.0.34": "P-384",
   "1.3.132.0.35": "P-521",
 };
+
+/** Bytes of the public key, and of the private key where it is bytes too. */
+const PURE_KEYS: Readonly<Record<string, readonly [PureSchemeName, number, number?]>> = {
+  "1.3.101.112": ["ed25519", 32, 32],
+  "1.3.101.113": ["ed448", 57, 57],
+  "2.16.840.1.101.3.4.3.17": ["mldsa44", 1312],
+  "2.16.840.1.101.3.4.3.18": ["mldsa65", 1952],
+  "2.16.840.1.101.3.4.3.19": ["mldsa87", 2592],
+};
+
+/** What signs under this OID, of keys and of signatures, without parameters (RFC 8410 3, RFC 9881 2). */
+export function pureAlgorithm(oid: string): { readonly type: PureSchemeName } | undefined {
+  const known = PURE_KEYS[oid];
+  return known && { type: known[0] };
+}
 
 /** RFC 4055 2.1, with the two that are recognised in order to be refused by name. */
 const HASHES: Readonly<Record<string, HashName | "sha1" | "sha224">> = {
@@ -87,9 +102,9 @@ export function keyAlgorithm(spki: Uint8Array): KeyAlgorithm {
   return parseSpki(spki).algorithm;
 }
 
-/** A public key taken apart. `key`: the point (0x04, x, y), 32 bytes of Ed25519, or RSAPublicKey as DER. */
+/** A public key taken apart. `key`: the point (0x04, x, y), the bytes of Ed25519 and the like, or RSAPublicKey as DER. */
 export type PublicKeyParts =
-  | { readonly algorithm: Extract<KeyAlgorithm, { type: "ec" | "ed25519" }>; readonly key: Uint8Array }
+  | { readonly algorithm: Extract<KeyAlgorithm, { type: "ec" | PureSchemeName }>; readonly key: Uint8Array }
   | ({
       readonly algorithm: Extract<KeyAlgorithm, { type: "rsa" | "rsa-pss" }>;
       readonly key: Uint8Array;
@@ -104,7 +119,8 @@ export interface RsaNumbers {
 
 /**
  * A SubjectPublicKeyInfo (RFC 5280 4.1.2.7) taken apart: rsaEncryption (RFC 3279 2.3.1), id-RSASSA-PSS (RFC 4055 1.2),
- * id-ecPublicKey with a named curve and an uncompressed point (RFC 5480 2), Ed25519 (RFC 8410).
+ * id-ecPublicKey with a named curve and an uncompressed point (RFC 5480 2), Ed25519 and Ed448 (RFC 8410), ML-DSA
+ * (RFC 9881 4).
  *
  * @throws TlsError `ERR_TLS_PEM` when it is malformed.
  */
@@ -120,18 +136,19 @@ export function parseSpki(spki: Uint8Array): PublicKeyParts {
         throw fault("ERR_TLS_PEM", `not an uncompressed ${kind.curve} point`);
       }
       return { algorithm: kind, key };
-    case "ed25519":
-      if (key.length !== 32) throw fault("ERR_TLS_PEM", `an Ed25519 key of ${key.length} bytes`);
-      return { algorithm: kind, key };
     case "unknown":
       return { algorithm: kind };
-    default: {
+    case "rsa":
+    case "rsa-pss": {
       const numbers = derContent(key, Tag.sequence, "RSAPublicKey");
       const modulus = numbers.unsigned();
       const exponent = numbers.unsigned();
       numbers.finish("RSAPublicKey");
       return { algorithm: { ...kind, bits: bitLength(modulus) }, key, modulus, exponent };
     }
+    default:
+      checkPureLength(kind.type, key, PURE_KEYS[algorithm.oid]?.[1]);
+      return { algorithm: kind, key };
   }
 }
 
@@ -165,9 +182,9 @@ export function usableEd25519(key: Uint8Array): boolean {
   return belowPrime && !SMALL_ORDER.includes(toHex(y));
 }
 
-/** A private key taken apart. `key`: the scalar, or the seed of Ed25519. */
+/** A private key taken apart. `key`: the scalar, the seed of Ed25519 or Ed448, or an ML-DSA private key as DER (RFC 9881 6). */
 export type PrivateKeyParts =
-  | { readonly algorithm: Extract<KeyAlgorithm, { type: "ec" | "ed25519" }>; readonly key: Uint8Array }
+  | { readonly algorithm: Extract<KeyAlgorithm, { type: "ec" | PureSchemeName }>; readonly key: Uint8Array }
   | ({
       readonly algorithm: Extract<KeyAlgorithm, { type: "rsa" | "rsa-pss" }>;
       readonly privateExponent: Uint8Array;
@@ -259,9 +276,6 @@ function keyKind({ oid, parameters }: AlgorithmIdentifier): KeyAlgorithm {
       const curve = CURVES[curveOid];
       return curve === undefined ? { type: "unknown", oid: curveOid } : { type: "ec", curve };
     }
-    case ED25519:
-      if (parameters !== undefined) throw fault("ERR_TLS_PEM", "Ed25519 takes no parameters");
-      return { type: "ed25519" };
     case RSA_ENCRYPTION:
       if (!hasNoParameters({ oid, parameters })) throw fault("ERR_TLS_PEM", "rsaEncryption takes no parameters");
       return { type: "rsa", bits: 0 };
@@ -271,9 +285,17 @@ function keyKind({ oid, parameters }: AlgorithmIdentifier): KeyAlgorithm {
       if (hash === undefined || hash === "sha1" || hash === "sha224") return unknown;
       return { type: "rsa-pss", bits: 0, hash, saltLength };
     }
-    default:
-      return unknown;
+    default: {
+      const pure = pureAlgorithm(oid);
+      if (pure === undefined) return unknown;
+      if (parameters !== undefined) throw fault("ERR_TLS_PEM", `${pure.type} takes no parameters`);
+      return pure;
+    }
   }
+}
+
+function checkPureLength(type: PureSchemeName, key: Uint8Array, length: number | undefined): void {
+  if (key.length !== length) throw fault("ERR_TLS_PEM", `a key of ${key.length} bytes for ${type}`);
 }
 
 function readPkcs8(pkcs8: Uint8Array): PrivateKeyParts {
@@ -295,14 +317,10 @@ function readPkcs8(pkcs8: Uint8Array): PrivateKeyParts {
       key.set(magnitude, key.length - magnitude.length);
       return { algorithm: kind, key };
     }
-    case "ed25519": {
-      const key = derContent(privateKey, Tag.octetString, "CurvePrivateKey").rest();
-      if (key.length !== 32) throw fault("ERR_TLS_PEM", `an Ed25519 key of ${key.length} bytes`);
-      return { algorithm: kind, key };
-    }
     case "unknown":
       throw fault("ERR_TLS_KEY", `a private key with the algorithm ${kind.oid} is not supported`);
-    default: {
+    case "rsa":
+    case "rsa-pss": {
       const numbers = derContent(privateKey, Tag.sequence, "RSAPrivateKey");
       if (numbers.smallInteger() !== 0) throw fault("ERR_TLS_KEY", "multi-prime RSA is not supported");
       const modulus = numbers.unsigned();
@@ -310,6 +328,14 @@ function readPkcs8(pkcs8: Uint8Array): PrivateKeyParts {
       const bits = bitLength(modulus);
       if (bits > MAX_RSA_BITS) throw fault("ERR_TLS_KEY", `RSA of ${bits} bits is not supported`);
       return { algorithm: { ...kind, bits }, modulus, exponent, privateExponent: numbers.unsigned() };
+    }
+    default: {
+      const length = PURE_KEYS[algorithm.oid]?.[2];
+      // The forms of ML-DSA are the business of who can sign with it.
+      if (length === undefined) return { algorithm: kind, key: privateKey };
+      const key = derContent(privateKey, Tag.octetString, "CurvePrivateKey").rest();
+      checkPureLength(kind.type, key, length);
+      return { algorithm: kind, key };
     }
   }
 }

@@ -8,12 +8,24 @@ import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
 import type { NamedGroupName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
-import { type DiffieHellmanKey, diffieHellman, x25519MlKem768 } from "./groups.ts";
+import { refuseOptional } from "./extras.ts";
+import { type DiffieHellmanKey, diffieHellman, hybrid } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve, type PrivateKeyParts, parsePkcs8, parseSpki, usableRsa } from "./keys.ts";
 import { canSignWith, rsaPssSign, rsaVerify } from "./noble-rsa.ts";
 import { aesGcmSuites, NOBLE_HASHES, nobleHashes, nobleSuite, platformRandom } from "./noble-symmetric.ts";
-import type { CryptoProvider, Group, MlKem768, PublicKey, SignatureAlgorithm, Signer } from "./provider.ts";
-import { algorithmFits, schemeAlgorithm, schemesFor } from "./signatures.ts";
+import type { CryptoProvider, Group, MlKem, PublicKey, SignatureAlgorithm, Signer } from "./provider.ts";
+import { algorithmFits, isOptional, schemeAlgorithm, schemesFor } from "./signatures.ts";
+
+export { type Extras, type GroupExtra, type SignatureExtra, withExtras } from "./extras.ts";
+export {
+  ed448,
+  mlDsa44,
+  mlDsa65,
+  mlDsa87,
+  secP256r1MlKem768,
+  secP384r1MlKem1024,
+  x448,
+} from "./noble-extras.ts";
 
 const CURVES = { "P-256": p256, "P-384": p384, "P-521": p521 };
 
@@ -39,7 +51,7 @@ function verify({ spki }: PublicKey, algorithm: SignatureAlgorithm, message: Uin
     const key = parseSpki(spki);
     if (!algorithmFits(algorithm, key.algorithm)) return false;
     if ("modulus" in key) return usableRsa(key) && rsaVerify(key, algorithm, message, signature);
-    if (!("key" in key)) return false;
+    if (!("key" in key) || isOptional(key.algorithm.type)) return false;
     if (key.algorithm.type === "ec" && algorithm.type === "ecdsa") {
       return CURVES[key.algorithm.curve].verify(signature, NOBLE_HASHES[algorithm.hash](message), key.key, {
         prehash: false,
@@ -57,6 +69,7 @@ function verify({ spki }: PublicKey, algorithm: SignatureAlgorithm, message: Uin
 
 function signer(pkcs8: Uint8Array): Signer {
   const key = parsePkcs8(pkcs8);
+  refuseOptional(key.algorithm.type, "noble");
   if ("modulus" in key && !canSignWith(key)) {
     throw fault("ERR_TLS_KEY", `an RSA key of ${key.algorithm.bits} bits with numbers that are not supported`);
   }
@@ -80,9 +93,14 @@ function sign(key: PrivateKeyParts, algorithm: SignatureAlgorithm, message: Uint
   return ed25519.sign(message, key.key);
 }
 
-function createProvider(mlKem?: MlKem768): CryptoProvider {
+function createProvider(mlKem?: MlKem): CryptoProvider {
   const hashes = nobleHashes();
-  const x25519Group = diffieHellman("x25519", 32, x25519Key);
+  const groups = [
+    diffieHellman("x25519", 32, x25519Key),
+    ecdhe("secp256r1", "P-256"),
+    ecdhe("secp384r1", "P-384"),
+    ecdhe("secp521r1", "P-521"),
+  ];
   return {
     name: "noble",
     synchronous: true,
@@ -90,16 +108,10 @@ function createProvider(mlKem?: MlKem768): CryptoProvider {
     hashes,
     // ChaCha20-Poly1305 is three to four times faster here than AES-GCM.
     suites: [nobleSuite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, chacha20poly1305), ...aesGcmSuites(hashes)],
-    groups: [
-      ...(mlKem === undefined ? [] : [x25519MlKem768(x25519Group, mlKem)]),
-      x25519Group,
-      ecdhe("secp256r1", "P-256"),
-      ecdhe("secp384r1", "P-384"),
-      ecdhe("secp521r1", "P-521"),
-    ],
+    groups: mlKem === undefined ? groups : [hybrid("X25519MLKEM768", groups, mlKem), ...groups],
     mlKem768: mlKem,
     verify,
-    canVerify: (key, algorithm) => algorithmFits(algorithm, key),
+    canVerify: (key, algorithm) => !isOptional(algorithm.type) && algorithmFits(algorithm, key),
     signer,
   };
 }
@@ -136,7 +148,7 @@ export const classicalProvider: CryptoProvider = /* @__PURE__ */ createProvider(
  * console.log(provider.groups[0]?.name); // X25519MLKEM768
  * ```
  */
-export const mlKem768: MlKem768 = ml_kem768;
+export const mlKem768: MlKem = ml_kem768;
 
 /** The curves that TLS uses by default; P-521's tables can wait. */
 const WARM_CURVES = [p256, p384, ed25519] as const;

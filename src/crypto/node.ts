@@ -1,5 +1,5 @@
 /**
- * The provider over node:crypto: native speed, synchronous. ML-KEM, which Node 20 lacks, comes from noble.
+ * The provider over node:crypto: native speed, synchronous. ML-KEM and ML-DSA, which older ones lack, come from noble.
  *
  * Measured on Node 20 with OpenSSL 3.0, µs: importing a SubjectPublicKeyInfo takes 60 to 87 whatever the key, for
  * OpenSSL's decoder is slow; a JWK takes 5 for X25519 and Ed25519 and 43 for P-256, but 308 for P-384, whose point it
@@ -25,11 +25,11 @@ import {
   sign as signOnce,
   verify as verifyOnce,
 } from "node:crypto";
-import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
 import { toHex } from "../bytes/hex.ts";
 import type { NamedGroupName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
-import { type DiffieHellmanKey, diffieHellman, x25519MlKem768 } from "./groups.ts";
+import { withExtras } from "./extras.ts";
+import { type DiffieHellmanKey, diffieHellman, hybrid } from "./groups.ts";
 import {
   COORDINATE_LENGTH,
   HASH_LENGTH,
@@ -39,6 +39,8 @@ import {
   usableEd25519,
   usableRsa,
 } from "./keys.ts";
+import { nodeMlKem768, nodeMlKem1024, nodeSignatures, x448Group } from "./node-extras.ts";
+import { ffdhe } from "./node-ffdhe.ts";
 import type {
   Aead,
   CipherSuite,
@@ -51,7 +53,7 @@ import type {
   SignatureAlgorithm,
   Signer,
 } from "./provider.ts";
-import { algorithmFits, schemeAlgorithm, schemesFor } from "./signatures.ts";
+import { algorithmFits, isOptional, schemeAlgorithm, schemesFor } from "./signatures.ts";
 
 /** Of every AEAD here, in bytes. */
 const TAG_LENGTH = 16;
@@ -65,6 +67,9 @@ export interface NodeProviderOptions {
 /**
  * A provider over node:crypto with a cache of imported public keys of its own. The cache holds public keys only and
  * lives as long as the provider; give each configuration one, or share one on purpose.
+ *
+ * Besides the defaults it has P-521, X448, SecP256r1MLKEM768, SecP384r1MLKEM1024, ffdhe2048, ffdhe3072 and ffdhe4096, and
+ * the signatures Ed448 and ML-DSA, for those who name them.
  *
  * @throws TlsError `ERR_TLS_OPTION` when the size is not a non-negative integer.
  *
@@ -80,8 +85,13 @@ export function createNodeProvider({ keyCacheSize = 256 }: NodeProviderOptions =
   }
   const hashes = { sha256: nodeHash("sha256"), sha384: nodeHash("sha384"), sha512: nodeHash("sha512") };
   const importKey = keyCacheSize === 0 ? importPublicKey : cachedImport(keyCacheSize);
-  const x25519 = x25519Group();
-  return {
+  const groups = [
+    x25519Group(),
+    ecdhe("secp256r1", "prime256v1", COORDINATE_LENGTH["P-256"]),
+    ecdhe("secp384r1", "secp384r1", COORDINATE_LENGTH["P-384"]),
+    ecdhe("secp521r1", "secp521r1", COORDINATE_LENGTH["P-521"]),
+  ];
+  const provider: CryptoProvider = {
     name: "node",
     synchronous: true,
     random: (length) => randomFillSync(new Uint8Array(length)),
@@ -95,16 +105,20 @@ export function createNodeProvider({ keyCacheSize = 256 }: NodeProviderOptions =
         : [suite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, "chacha20-poly1305")]),
     ],
     groups: [
-      x25519MlKem768(x25519, ml_kem768),
-      x25519,
-      ecdhe("secp256r1", "prime256v1", COORDINATE_LENGTH["P-256"]),
-      ecdhe("secp384r1", "secp384r1", COORDINATE_LENGTH["P-384"]),
-      ecdhe("secp521r1", "secp521r1", COORDINATE_LENGTH["P-521"]),
+      hybrid("X25519MLKEM768", groups, nodeMlKem768),
+      ...groups,
+      x448Group(),
+      hybrid("SecP256r1MLKEM768", groups, nodeMlKem768),
+      hybrid("SecP384r1MLKEM1024", groups, nodeMlKem1024),
+      ffdhe("ffdhe2048"),
+      ffdhe("ffdhe3072"),
+      ffdhe("ffdhe4096"),
     ],
     verify: (key, algorithm, message, signature) => verify(importKey, key, algorithm, message, signature),
-    canVerify: (key, algorithm) => algorithmFits(algorithm, key),
+    canVerify: (key, algorithm) => !isOptional(algorithm.type) && algorithmFits(algorithm, key),
     signer,
   };
+  return withExtras(provider, { signatures: nodeSignatures() });
 }
 
 /**
@@ -231,6 +245,7 @@ function importPublicKey(spki: Uint8Array): ImportedKey | undefined {
     // id-RSASSA-PSS keys too: their restrictions are algorithmFits' business.
     return { algorithm, handle: createPublicKey({ key: Buffer.from(key), format: "der", type: "pkcs1" }) };
   }
+  if (isOptional(algorithm.type)) return undefined;
   if (algorithm.type === "ed25519") {
     return usableEd25519(key) ? { algorithm, handle: importOctetKey("Ed25519", key) } : undefined;
   }
@@ -296,7 +311,7 @@ function importPrivateKey(pkcs8: Uint8Array): KeyObject {
 
 /** Ed25519 hashes by itself. */
 function digestName(algorithm: SignatureAlgorithm): HashName | null {
-  return algorithm.type === "ed25519" ? null : algorithm.hash;
+  return "hash" in algorithm ? algorithm.hash : null;
 }
 
 function parameters(algorithm: SignatureAlgorithm) {
@@ -307,7 +322,7 @@ function parameters(algorithm: SignatureAlgorithm) {
       return { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: algorithm.saltLength };
     case "rsa-pkcs1":
       return { padding: constants.RSA_PKCS1_PADDING };
-    case "ed25519":
+    default:
       return {};
   }
 }

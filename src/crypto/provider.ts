@@ -1,5 +1,5 @@
 /** What the handshake needs from cryptography, as interfaces. Implementations: noble.ts (anywhere), node.ts. */
-import type { CipherSuiteName, NamedGroupName, SignatureSchemeName } from "../codec/registry.ts";
+import type { CipherSuiteName, NamedGroupName, PureSchemeName, SignatureSchemeName } from "../codec/registry.ts";
 import type { Awaitable } from "../flow.ts";
 
 export type HashName = "sha256" | "sha384" | "sha512";
@@ -87,12 +87,13 @@ export interface Group {
   encapsulate(peerPublicKey: Uint8Array): Awaitable<Encapsulation>;
 }
 
-/** ML-KEM-768, FIPS 203 7; what @noble/post-quantum's `ml_kem768` is. */
-export interface MlKem768 {
-  keygen(): { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
+/** One parameter set of ML-KEM, FIPS 203 7; what @noble/post-quantum's `ml_kem768` is. */
+export interface MlKem<Secret = Uint8Array> {
+  keygen(): { readonly publicKey: Uint8Array; readonly secretKey: Secret };
   /** Throws when the key fails the check of FIPS 203 7.2. */
   encapsulate(publicKey: Uint8Array): { readonly cipherText: Uint8Array; readonly sharedSecret: Uint8Array };
-  decapsulate(cipherText: Uint8Array, secretKey: Uint8Array): Uint8Array;
+  /** The length of the ciphertext has been checked: nothing the peer can do makes it fail (FIPS 203 6.3). */
+  decapsulate(cipherText: Uint8Array, secretKey: Secret): Uint8Array;
 }
 
 /** A public key as found in a certificate: SubjectPublicKeyInfo, DER. */
@@ -105,7 +106,7 @@ export interface PublicKey {
 /** What kind of key a SubjectPublicKeyInfo holds, and of which size. */
 export type KeyAlgorithm =
   | { readonly type: "ec"; readonly curve: "P-256" | "P-384" | "P-521" }
-  | { readonly type: "ed25519" }
+  | { readonly type: PureSchemeName }
   | { readonly type: "rsa"; readonly bits: number }
   | { readonly type: "rsa-pss"; readonly bits: number; readonly hash?: HashName; readonly saltLength?: number }
   | { readonly type: "unknown"; readonly oid: string };
@@ -116,7 +117,7 @@ export type KeyAlgorithm =
  */
 export type SignatureAlgorithm =
   | { readonly type: "ecdsa"; readonly hash: HashName }
-  | { readonly type: "ed25519" }
+  | { readonly type: PureSchemeName }
   | { readonly type: "rsa-pss"; readonly hash: HashName; readonly saltLength: number }
   | { readonly type: "rsa-pkcs1"; readonly hash: HashName };
 
@@ -143,7 +144,7 @@ export interface Signer {
   sign(scheme: SignatureSchemeName, message: Uint8Array): Awaitable<Uint8Array>;
 }
 
-/** A bundle of capabilities. Everything listed is offered by default, in this order. */
+/** A bundle of capabilities. What is not offered by default must be named: P-521, X448, Ed448 and the like. */
 export interface CryptoProvider {
   readonly name: string;
   /** Every operation answers at once; signers that come from elsewhere may not. */
@@ -156,7 +157,7 @@ export interface CryptoProvider {
   /** In order of preference. */
   readonly groups: readonly Group[];
   /** For a hybrid over another provider's X25519. */
-  readonly mlKem768?: MlKem768 | undefined;
+  readonly mlKem768?: MlKem | undefined;
   /**
    * True when `signature` is valid. False for anything else, malformed keys and signatures included; never throws on
    * peer data. Keys too weak for the hash are refused by the caller, not here.

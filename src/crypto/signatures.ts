@@ -1,6 +1,6 @@
 /** Signature schemes of CertificateVerify and signature algorithms of certificates, as tables. */
 import { DerReader } from "../bytes/der.ts";
-import type { SignatureSchemeName } from "../codec/registry.ts";
+import type { PureSchemeName, SignatureSchemeName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
 import type { Awaitable } from "../flow.ts";
 import {
@@ -9,6 +9,7 @@ import {
   hasNoParameters,
   MAX_RSA_BITS,
   parsePssParameters,
+  pureAlgorithm,
   readAlgorithmIdentifier,
 } from "./keys.ts";
 import type { CryptoProvider, HashName, KeyAlgorithm, PublicKey, SignatureAlgorithm } from "./provider.ts";
@@ -20,12 +21,18 @@ interface Scheme {
   readonly curve?: Curve;
 }
 
+const pure = (type: PureSchemeName): Scheme => ({ algorithm: { type }, key: type });
+
 /** In order of preference within one kind of key. The salt is as long as the digest (RFC 8446 4.2.3). */
 const SCHEMES: { readonly [Name in SignatureSchemeName]: Scheme } = {
   ecdsa_secp256r1_sha256: { algorithm: { type: "ecdsa", hash: "sha256" }, key: "ec", curve: "P-256" },
   ecdsa_secp384r1_sha384: { algorithm: { type: "ecdsa", hash: "sha384" }, key: "ec", curve: "P-384" },
   ecdsa_secp521r1_sha512: { algorithm: { type: "ecdsa", hash: "sha512" }, key: "ec", curve: "P-521" },
-  ed25519: { algorithm: { type: "ed25519" }, key: "ed25519" },
+  ed25519: pure("ed25519"),
+  ed448: pure("ed448"),
+  mldsa44: pure("mldsa44"),
+  mldsa65: pure("mldsa65"),
+  mldsa87: pure("mldsa87"),
   rsa_pss_rsae_sha256: { algorithm: { type: "rsa-pss", hash: "sha256", saltLength: 32 }, key: "rsa" },
   rsa_pss_rsae_sha384: { algorithm: { type: "rsa-pss", hash: "sha384", saltLength: 48 }, key: "rsa" },
   rsa_pss_rsae_sha512: { algorithm: { type: "rsa-pss", hash: "sha512", saltLength: 64 }, key: "rsa" },
@@ -33,6 +40,14 @@ const SCHEMES: { readonly [Name in SignatureSchemeName]: Scheme } = {
   rsa_pss_pss_sha384: { algorithm: { type: "rsa-pss", hash: "sha384", saltLength: 48 }, key: "rsa-pss" },
   rsa_pss_pss_sha512: { algorithm: { type: "rsa-pss", hash: "sha512", saltLength: 64 }, key: "rsa-pss" },
 };
+
+/** Left to those who name them, and to providers that have them. */
+const OPTIONAL: readonly string[] = ["ed448", "mldsa44", "mldsa65", "mldsa87"] satisfies PureSchemeName[];
+
+/** True for a scheme, or the type of a key or an algorithm, that is not offered unless it is named. */
+export function isOptional(name: SignatureSchemeName | KeyAlgorithm["type"] | SignatureAlgorithm["type"]): boolean {
+  return OPTIONAL.includes(name);
+}
 
 /** The TLS 1.3 schemes that a key can sign with, in order of preference. */
 export function schemesFor(key: KeyAlgorithm): SignatureSchemeName[] {
@@ -72,8 +87,6 @@ export function algorithmFits(algorithm: SignatureAlgorithm, key: KeyAlgorithm):
   switch (algorithm.type) {
     case "ecdsa":
       return key.type === "ec";
-    case "ed25519":
-      return key.type === "ed25519";
     case "rsa-pkcs1":
       return key.type === "rsa" && key.bits <= MAX_RSA_BITS;
     case "rsa-pss": {
@@ -85,6 +98,8 @@ export function algorithmFits(algorithm: SignatureAlgorithm, key: KeyAlgorithm):
       // it equal, but the keys that OpenSSL makes say 20 and sign with the digest's length.
       return (key.hash === undefined || key.hash === algorithm.hash) && algorithm.saltLength >= (key.saltLength ?? 0);
     }
+    default:
+      return key.type === algorithm.type;
   }
 }
 
@@ -117,7 +132,6 @@ const CERTIFICATE_ALGORITHMS: Readonly<Record<string, CertificateAlgorithm>> = {
   "1.2.840.10045.4.3.2": ecdsa("sha256"),
   "1.2.840.10045.4.3.3": ecdsa("sha384"),
   "1.2.840.10045.4.3.4": ecdsa("sha512"),
-  "1.3.101.112": { algorithm: { type: "ed25519" }, parameters: "none" },
   "1.2.840.113549.1.1.2": weak("md2WithRSAEncryption"),
   "1.2.840.113549.1.1.3": weak("md4WithRSAEncryption"),
   "1.2.840.113549.1.1.4": weak("md5WithRSAEncryption"),
@@ -148,10 +162,11 @@ export function certificateSignatureAlgorithm(
   reader.finish("AlgorithmIdentifier");
   if (found.oid === RSASSA_PSS) return pssAlgorithm(found.parameters);
   const known = CERTIFICATE_ALGORITHMS[found.oid];
-  if (known === undefined) return undefined;
-  const fits = known.parameters === "null" ? hasNoParameters(found) : found.parameters === undefined;
+  const algorithm = known?.algorithm ?? pureAlgorithm(found.oid);
+  if (algorithm === undefined) return undefined;
+  const fits = known?.parameters === "null" ? hasNoParameters(found) : found.parameters === undefined;
   if (!fits) throw fault("ERR_TLS_PEM", `the signature algorithm ${found.oid} has parameters`);
-  return known.algorithm;
+  return algorithm;
 }
 
 /** RFC 4055 3.1: in a signature the parameters must be there. */

@@ -1,5 +1,5 @@
 /** Keys and signatures as WebCrypto wants them: raw points, JWK, P1363; what certificates hold is DER. */
-import { DerReader, derContent, derEncode, Tag } from "../bytes/der.ts";
+import { DerReader, derContent, derEncode, derUnsigned, Tag } from "../bytes/der.ts";
 import { fromHex, toBase64, toHex } from "../bytes/hex.ts";
 import { fault, TlsError } from "../errors.ts";
 import { COORDINATE_LENGTH, type PublicKeyParts, parseSpki, usableEd25519, usableRsa } from "./keys.ts";
@@ -31,6 +31,8 @@ export function signatureFeature(key: KeyAlgorithm, algorithm: SignatureAlgorith
       return "RSA-PSS";
     case "rsa-pkcs1":
       return "RSASSA-PKCS1-v1_5";
+    default:
+      return undefined;
   }
 }
 
@@ -46,6 +48,8 @@ export function importParameters(key: KeyAlgorithm, algorithm: SignatureAlgorith
       return { name: "RSA-PSS", hash: HASH[algorithm.hash] };
     case "rsa-pkcs1":
       return { name: "RSASSA-PKCS1-v1_5", hash: HASH[algorithm.hash] };
+    default:
+      throw fault("ERR_TLS_KEY", `no WebCrypto for ${algorithm.type}`);
   }
 }
 
@@ -60,6 +64,8 @@ export function signatureParameters(algorithm: SignatureAlgorithm): AlgorithmIde
       return { name: "RSA-PSS", saltLength: algorithm.saltLength };
     case "rsa-pkcs1":
       return { name: "RSASSA-PKCS1-v1_5" };
+    default:
+      throw fault("ERR_TLS_INTERNAL", `no WebCrypto for ${algorithm.type}`);
   }
 }
 
@@ -162,13 +168,6 @@ export function webCryptoPkcs8(pkcs8: Uint8Array, algorithm: KeyAlgorithm): Uint
 export function ecdsaSignatureToDer(signature: Uint8Array): Uint8Array {
   const half = signature.length / 2;
   return derEncode(Tag.sequence, derUnsigned(signature.subarray(0, half)), derUnsigned(signature.subarray(half)));
-}
-
-function derUnsigned(magnitude: Uint8Array): Uint8Array {
-  let start = 0;
-  while (start < magnitude.length - 1 && magnitude[start] === 0) start++;
-  const sign = (magnitude[start] as number) >= 0x80 ? Uint8Array.of(0) : new Uint8Array(0);
-  return derEncode(Tag.integer, sign, magnitude.subarray(start));
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Signers whose keys live in WebCrypto. */
 import type { SignatureSchemeName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
+import { refuseOptional } from "./extras.ts";
 import { COORDINATE_LENGTH, parsePkcs8, parsePrivateKey } from "./keys.ts";
 import type { HashName, KeyAlgorithm, SignatureAlgorithm, Signer } from "./provider.ts";
 import { schemeAlgorithm, schemesFor } from "./signatures.ts";
@@ -73,6 +74,7 @@ export async function importPrivateKey(
 ): Promise<Signer> {
   const pkcs8 = parsePrivateKey(key);
   const { algorithm } = parsePkcs8(pkcs8);
+  refuseOptional(algorithm.type, "webcrypto");
   const schemes = schemesFor(algorithm);
   const keys = privateKeys(pkcs8, algorithm);
   const imported = new Map<SignatureSchemeName, CryptoKey>();
@@ -105,6 +107,7 @@ export function platformSigner(
 ): Signer {
   const own = pkcs8.slice();
   const { algorithm } = parsePkcs8(own);
+  refuseOptional(algorithm.type, "webcrypto");
   const schemes = schemesFor(algorithm);
   const keys = privateKeys(own, algorithm);
   let alternative: Signer | undefined;

@@ -8,7 +8,7 @@ import {
   type SignatureSchemeName,
 } from "../codec/registry.ts";
 import type { CryptoProvider, KeyAlgorithm } from "../crypto/provider.ts";
-import { schemeAlgorithm } from "../crypto/signatures.ts";
+import { isOptional, schemeAlgorithm } from "../crypto/signatures.ts";
 import { fault } from "../errors.ts";
 import { type Awaitable, isPromiseLike } from "../flow.ts";
 import type {
@@ -44,11 +44,11 @@ export interface CommonOptions {
   readonly provider: CryptoProvider;
   /** ms since the epoch; for certificate validity. */
   readonly clock: () => number;
-  /** In order of preference. Default: the provider's, fastest first. */
+  /** In order of preference. Default: the provider's, fastest first, without AES-CCM. */
   readonly cipherSuites?: readonly CipherSuiteName[] | undefined;
   /** In order of preference. Default: X25519MLKEM768, x25519, secp256r1, secp384r1, as far as the provider has them. */
   readonly groups?: readonly NamedGroupName[] | undefined;
-  /** Accepted in CertificateVerify, in order of preference. Default: all that the provider verifies. */
+  /** Accepted in CertificateVerify, in order of preference. Default: all that the provider verifies but Ed448 and ML-DSA. */
   readonly signatureSchemes?: readonly SignatureSchemeName[] | undefined;
   /** Protocols in order of preference. */
   readonly alpn?: readonly string[] | undefined;
@@ -158,7 +158,13 @@ export type ServerReplacement = Partial<
 /** Room for eight full records with their headers and tags, so that as many can be in protection at once. */
 const DEFAULT_HIGH_WATER_MARK = 0x24000;
 const CLIENT_AUTH: readonly ClientAuth[] = ["off", "optional", "optional_no_ca", "on"];
-/** P-521 is there for those who name it. */
+/** AES-CCM is there for those who name it. */
+const DEFAULT_SUITES: readonly CipherSuiteName[] = [
+  "TLS_AES_128_GCM_SHA256",
+  "TLS_AES_256_GCM_SHA384",
+  "TLS_CHACHA20_POLY1305_SHA256",
+];
+/** P-521 is there for those who name it, like X448, finite fields and the hybrids of P-256 and P-384. */
 const DEFAULT_GROUPS: readonly NamedGroupName[] = ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"];
 /** So that a server without the hybrid needs no retry. */
 const DEFAULT_KEY_SHARES: readonly NamedGroupName[] = ["X25519MLKEM768", "x25519"];
@@ -360,7 +366,7 @@ export function resolveLimits(options: CommonOptions & Pick<ServerOptions, "cook
 function resolveCommon(options: CommonOptions): CommonConfig {
   const { provider } = options;
   const verifiable = verifiableSchemes(provider);
-  const signatureSchemes = options.signatureSchemes ?? verifiable;
+  const signatureSchemes = options.signatureSchemes ?? verifiable.filter((name) => !isOptional(name));
   const unknown = signatureSchemes.find((name) => !verifiable.includes(name));
   if (unknown !== undefined || signatureSchemes.length === 0) {
     throw fault(
@@ -372,7 +378,7 @@ function resolveCommon(options: CommonOptions): CommonConfig {
     provider,
     sources: liveSources(provider),
     now: options.clock,
-    suites: pick(options.cipherSuites, provider.suites, undefined, "cipher suite", provider),
+    suites: pick(options.cipherSuites, provider.suites, DEFAULT_SUITES, "cipher suite", provider),
     groups: pick(options.groups, provider.groups, DEFAULT_GROUPS, "group", provider),
     signatureSchemes,
     certificateSignatureSchemes: [...signatureSchemes.map((name) => SignatureScheme.codes[name]), ...PKCS1_SCHEMES],
@@ -467,6 +473,10 @@ const PROBES: readonly KeyAlgorithm[] = [
   { type: "ed25519" },
   { type: "rsa", bits: 2048 },
   { type: "rsa-pss", bits: 2048 },
+  { type: "ed448" },
+  { type: "mldsa44" },
+  { type: "mldsa65" },
+  { type: "mldsa87" },
 ];
 
 function verifiableSchemes(provider: CryptoProvider): readonly SignatureSchemeName[] {
@@ -488,6 +498,10 @@ const SCHEME_PREFERENCE: readonly SignatureSchemeName[] = [
   "rsa_pss_pss_sha256",
   "rsa_pss_pss_sha384",
   "rsa_pss_pss_sha512",
+  "ed448",
+  "mldsa44",
+  "mldsa65",
+  "mldsa87",
 ];
 
 function within(value: number | undefined, min: number, max: number, standard: number, name: string): number {

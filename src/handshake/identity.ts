@@ -135,7 +135,6 @@ const CERTIFICATE_SCHEMES: Readonly<Record<string, readonly number[]>> = {
   "rsa-pss sha256": [SignatureScheme.codes.rsa_pss_rsae_sha256, SignatureScheme.codes.rsa_pss_pss_sha256],
   "rsa-pss sha384": [SignatureScheme.codes.rsa_pss_rsae_sha384, SignatureScheme.codes.rsa_pss_pss_sha384],
   "rsa-pss sha512": [SignatureScheme.codes.rsa_pss_rsae_sha512, SignatureScheme.codes.rsa_pss_pss_sha512],
-  ed25519: [SignatureScheme.codes.ed25519],
 };
 
 /** RFC 8446 4.4.2.2: every certificate but a self-signed one should be signed with an advertised algorithm. */
@@ -144,8 +143,9 @@ function chainFits(identity: Identity, accepted: readonly number[]): boolean {
     if (certificate.issuer.equals(certificate.subject)) return true;
     const algorithm = certificateSignatureAlgorithm(certificate.signatureAlgorithm);
     if (algorithm === undefined || algorithm.type === "weak") return false;
-    const key = algorithm.type === "ed25519" ? "ed25519" : `${algorithm.type} ${algorithm.hash}`;
-    return (CERTIFICATE_SCHEMES[key] ?? []).some((code) => accepted.includes(code));
+    if (!("hash" in algorithm)) return accepted.includes(SignatureScheme.codes[algorithm.type]);
+    const schemes = CERTIFICATE_SCHEMES[`${algorithm.type} ${algorithm.hash}`] ?? [];
+    return schemes.some((code) => accepted.includes(code));
   });
 }
 

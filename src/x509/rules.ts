@@ -162,14 +162,14 @@ export function keyText(algorithm: KeyAlgorithm): string {
   switch (algorithm.type) {
     case "ec":
       return algorithm.curve;
-    case "ed25519":
-      return "Ed25519";
     case "rsa":
       return `RSA ${algorithm.bits}`;
     case "rsa-pss":
       return `RSA-PSS ${algorithm.bits}`;
     case "unknown":
       return algorithm.oid;
+    default:
+      return algorithm.type.replace("ed", "Ed").replace("mldsa", "ML-DSA-");
   }
 }
 

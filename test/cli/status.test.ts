@@ -73,7 +73,7 @@ describe("exit statuses", () => {
     [["connect", "localhost"], "did you mean localhost:443?"],
     [["connect"], "mutls connect needs HOST:PORT"],
     [["connect", "localhost:1", "--groups", "x25518"], "did you mean x25519?"],
-    [["connect", "localhost:1", "--groups", "ffdhe2048"], "ffdhe2048 is not supported"],
+    [["connect", "localhost:1", "--groups", "ffdhe8192"], "ffdhe8192 is not supported"],
     [["connect", "localhost:1", "--groups", "secp521r1,"], "is empty"],
     [
       ["connect", "localhost:1", "--tls13-ciphers", "TLS_AES_128_CCM_SHA256"],

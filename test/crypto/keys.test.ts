@@ -157,7 +157,7 @@ describe("keyAlgorithm", () => {
 
   it("calls what it does not know unknown", () => {
     const spki = (...args: readonly string[]) => fromHex(publicHalf(generate(...args)));
-    expect(keyAlgorithm(spki("-algorithm", "ED448"))).toEqual({ type: "unknown", oid: "1.3.101.113" });
+    expect(keyAlgorithm(spki("-algorithm", "X448"))).toEqual({ type: "unknown", oid: "1.3.101.111" });
     const curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"];
     expect(keyAlgorithm(spki(...curve))).toEqual({ type: "unknown", oid: "1.3.132.0.10" });
     const explicit = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit"];
@@ -171,7 +171,7 @@ describe("keyAlgorithm", () => {
     const rsa = fromHex("301b300e06092a864886f70d0101010101ff0309003006020103020103");
     expect(failure(() => keyAlgorithm(rsa)).detail).toBe("rsaEncryption takes no parameters");
     const ed25519 = fromHex(`302c300706032b65700500032100${"01".repeat(32)}`);
-    expect(failure(() => keyAlgorithm(ed25519)).detail).toBe("Ed25519 takes no parameters");
+    expect(failure(() => keyAlgorithm(ed25519)).detail).toBe("ed25519 takes no parameters");
   });
 
   it.each([

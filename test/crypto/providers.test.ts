@@ -475,7 +475,7 @@ describe.each([...PROVIDERS, OLD_BROWSER])("$name", (provider) => {
 
 describe("two providers", () => {
   describe.each(PAIRS)("$names", ({ a, b }) => {
-    it.each(a.groups.map(({ name }) => name))("agree over %s", async (name) => {
+    it.each(shared(a, b))("agree over %s", async (name) => {
       for (let i = 0; i < 3; i++) {
         const client = await named(a, name).generate();
         const server = await named(b, name).encapsulate(client.publicKey);
@@ -564,6 +564,11 @@ describe("what is special to one", () => {
     expect(await orderFor(7)).not.toBe(await orderFor(8));
   });
 });
+
+/** Those that each has without extras. */
+function shared(a: CryptoProvider, b: CryptoProvider): string[] {
+  return a.groups.map(({ name }) => name).filter((name) => b.groups.some((group) => group.name === name));
+}
 
 function named(provider: CryptoProvider, name: string) {
   const group = provider.groups.find((candidate) => candidate.name === name);

@@ -115,7 +115,7 @@ describe("certificateSignatureAlgorithm", () => {
   });
 
   it("does not know others", () => {
-    expect(certificateSignatureAlgorithm(sequence("06032b6571"))).toBeUndefined();
+    expect(certificateSignatureAlgorithm(sequence("06032b656f"))).toBeUndefined();
     expect(certificateSignatureAlgorithm(sequence("06032a0304", "0500"))).toBeUndefined();
   });
 

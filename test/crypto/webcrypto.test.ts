@@ -57,7 +57,7 @@ function signed(kind: KeyKind, algorithm: SignatureAlgorithm): [PublicKey, Signa
     algorithm.type === "rsa-pss"
       ? { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: algorithm.saltLength }
       : privateKey;
-  const hash = algorithm.type === "ed25519" ? null : algorithm.hash;
+  const hash = "hash" in algorithm ? algorithm.hash : null;
   return [publicKey, algorithm, message, new Uint8Array(sign(hash, message, options))];
 }
 

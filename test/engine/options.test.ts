@@ -36,7 +36,7 @@ describe.each([nobleProvider, createNodeProvider()])("options with provider $nam
     ],
     ["a name that is none", { serverName: "not a name" }],
     ["both trust and a verifier", { verifier: { *verify() {} } }],
-    ["a group that the provider does not have", { groups: ["x448"] }],
+    ["a group that the provider does not have", { groups: ["ffdhe8192"] }],
     ["no group at all", { groups: [] }],
     ["a signature scheme that may only sign certificates", { signatureSchemes: ["rsa_pkcs1_sha256"] }],
     ["no signature scheme at all", { signatureSchemes: [] }],

@@ -35,7 +35,7 @@ const PACKAGES: readonly { readonly name: RegExp; readonly folders: readonly str
 ];
 
 /** Where Node's built-in modules may be imported, as paths below src/. */
-const NODE_BUILTINS = [/^node\//, /^crypto\/node\.ts$/, /^cli\//, /^transport\/node[^/]*\.ts$/, /^bench\//];
+const NODE_BUILTINS = [/^node\//, /^crypto\/node[^/]*\.ts$/, /^cli\//, /^transport\/node[^/]*\.ts$/, /^bench\//];
 
 /** Path below src/ (`codec/schema.ts`) to the module's text. */
 export type Sources = ReadonlyMap<string, string>;

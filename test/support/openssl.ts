@@ -10,8 +10,8 @@ export const withoutOpenssl = missing("openssl", spawnSync("openssl", ["version"
 /** Command-line options; `undefined` leaves one out, `true` has no value. */
 export type OpensslOptions = Readonly<Record<`-${string}`, string | number | true | undefined>>;
 
-/** OpenSSL's names for our groups. */
-export const OPENSSL_GROUPS: Readonly<Record<Exclude<NamedGroupName, "X25519MLKEM768">, string>> = {
+/** OpenSSL's names for our groups, hybrids and optional ones left out. */
+export const OPENSSL_GROUPS: Readonly<Record<Extract<NamedGroupName, "x25519" | `secp${string}`>, string>> = {
   x25519: "X25519",
   secp256r1: "P-256",
   secp384r1: "P-384",
