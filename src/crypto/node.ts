@@ -55,7 +55,7 @@ import type {
 } from "./provider.ts";
 import { algorithmFits, isOptional, schemeAlgorithm, schemesFor } from "./signatures.ts";
 
-/** Of every AEAD here, in bytes. */
+/** Of every AEAD here but CCM_8, in bytes. */
 const TAG_LENGTH = 16;
 
 /** Options of {@link createNodeProvider}. */
@@ -68,7 +68,7 @@ export interface NodeProviderOptions {
  * A provider over node:crypto with a cache of imported public keys of its own. The cache holds public keys only and
  * lives as long as the provider; give each configuration one, or share one on purpose.
  *
- * Besides the defaults it has P-521, X448, SecP256r1MLKEM768, SecP384r1MLKEM1024, ffdhe2048, ffdhe3072 and ffdhe4096, and
+ * Besides the defaults it has AES-CCM, P-521, X448, SecP256r1MLKEM768, SecP384r1MLKEM1024, ffdhe2048, ffdhe3072 and ffdhe4096, and
  * the signatures Ed448 and ML-DSA, for those who name them.
  *
  * @throws TlsError `ERR_TLS_OPTION` when the size is not a non-negative integer.
@@ -103,6 +103,12 @@ export function createNodeProvider({ keyCacheSize = 256 }: NodeProviderOptions =
       ...(getCipherInfo("chacha20-poly1305") === undefined
         ? []
         : [suite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, "chacha20-poly1305")]),
+      ...(getCipherInfo("aes-128-ccm") === undefined
+        ? []
+        : [
+            suite("TLS_AES_128_CCM_SHA256", hashes.sha256, 16, "aes-128-ccm"),
+            suite("TLS_AES_128_CCM_8_SHA256", hashes.sha256, 16, "aes-128-ccm", 8),
+          ]),
     ],
     groups: [
       hybrid("X25519MLKEM768", groups, nodeMlKem768),
@@ -158,32 +164,34 @@ function suite(
   name: CipherSuite["name"],
   hash: Hash,
   keyLength: number,
-  cipher: "aes-128-gcm" | "aes-256-gcm" | "chacha20-poly1305",
+  cipher: "aes-128-gcm" | "aes-256-gcm" | "chacha20-poly1305" | "aes-128-ccm",
+  tagLength = TAG_LENGTH,
 ): CipherSuite {
-  // The types tell GCM and ChaCha20 apart; what is used here they have in common.
-  const options = { authTagLength: TAG_LENGTH };
+  // The types tell the modes apart; what is used here they have in common.
+  const options = { authTagLength: tagLength };
   const algorithm = cipher as "aes-128-gcm";
   return {
     name,
     hash,
     keyLength,
+    tagLength,
     aead(key): Aead {
       if (key.length !== keyLength) throw fault("ERR_TLS_INTERNAL", `a key of ${key.length} bytes for ${name}`);
       return {
-        seal(nonce, additionalData, plaintext, target = new Uint8Array(plaintext.length + TAG_LENGTH)) {
+        seal(nonce, additionalData, plaintext, target = new Uint8Array(plaintext.length + tagLength)) {
           const sealer = createCipheriv(algorithm, key, nonce, options);
-          sealer.setAAD(additionalData);
+          sealer.setAAD(additionalData, { plaintextLength: plaintext.length });
           target.set(sealer.update(plaintext));
           sealer.final();
           target.set(sealer.getAuthTag(), plaintext.length);
           return target;
         },
         open(nonce, additionalData, ciphertext) {
-          const length = ciphertext.length - TAG_LENGTH;
+          const length = ciphertext.length - tagLength;
           if (length < 0) return undefined;
           const opener = createDecipheriv(algorithm, key, nonce, options);
-          opener.setAAD(additionalData);
           opener.setAuthTag(ciphertext.subarray(length));
+          opener.setAAD(additionalData, { plaintextLength: length });
           const plaintext = plain(opener.update(ciphertext.subarray(0, length)));
           try {
             opener.final();

@@ -28,7 +28,7 @@ export interface Aead {
    * Ciphertext with its tag.
    *
    * @param nonce - 12 bytes.
-   * @param target - Where to put it: 16 bytes longer than the plaintext, which may be its beginning. Default: a fresh array.
+   * @param target - Where to put it: a tag longer than the plaintext, which may be its beginning. Default: a fresh array.
    */
   seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array, target?: Uint8Array): Uint8Array;
   /** The plaintext, a fresh array, or `undefined` when the tag does not match. */
@@ -53,6 +53,8 @@ export interface CipherSuite {
   readonly hash: Hash;
   /** Key length in bytes. */
   readonly keyLength: number;
+  /** Tag length in bytes. Default 16. */
+  readonly tagLength?: number | undefined;
   aead(key: Uint8Array): Aead;
 }
 

@@ -258,7 +258,8 @@ export class TlsEngine {
    */
   exportKeyingMaterial(length: number, label: string, context: Uint8Array = new Uint8Array(0)): Uint8Array {
     const hash = this.#outgoing.suite?.hash;
-    if (this.#result === undefined || this.#error !== undefined || hash === undefined) throw this.#own("ERR_TLS_CLOSED");
+    if (this.#result === undefined || this.#error !== undefined || hash === undefined)
+      throw this.#own("ERR_TLS_CLOSED");
     if (!Number.isInteger(length) || length < 1 || length > 255 * hash.length)
       throw fault("ERR_TLS_OPTION", `${length} bytes of keying material, not 1 to ${255 * hash.length}`);
     if (!/^[\x20-\x7e]{1,249}$/.test(label)) throw fault("ERR_TLS_OPTION", "a label is 1 to 249 ASCII characters");

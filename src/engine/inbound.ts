@@ -5,8 +5,10 @@ import { decode } from "../codec/schema.ts";
 import { alertReceived, type CauseCode, fault, type Side, type TlsError } from "../errors.ts";
 import type { InboundRecord, IncomingRecords } from "./incoming.ts";
 
-/** Records without content, warnings and KeyUpdates that a peer may send in a row. */
+/** Records without content and KeyUpdates that a peer may send in a row. */
 const MAX_IN_A_ROW = 32;
+/** user_canceled is said once, and close_notify follows (RFC 9846 6.1). */
+const MAX_WARNINGS = 4;
 /** What a queued chunk of plaintext counts besides its bytes: memory of a Uint8Array and its buffer. */
 const CHUNK_COST = 128;
 const { change_cipher_spec, alert, handshake, application_data } = ContentType.codes;
@@ -141,7 +143,7 @@ export class Inbound {
     if (name === "user_canceled") {
       this.#assertNoPartialMessage();
       // RFC 9846 6.1: a close_notify follows.
-      limit(++this.#warnings, "ERR_TLS_TOO_MANY_WARNINGS");
+      limit(++this.#warnings, "ERR_TLS_TOO_MANY_WARNINGS", MAX_WARNINGS);
       return "nothing";
     }
     if (name !== "close_notify" || !established) throw alertReceived(name ?? description);
@@ -155,8 +157,8 @@ export class Inbound {
   }
 }
 
-function limit(count: number, code: CauseCode): void {
-  if (count > MAX_IN_A_ROW) throw fault(code);
+function limit(count: number, code: CauseCode, most = MAX_IN_A_ROW): void {
+  if (count > most) throw fault(code);
 }
 
 function unexpected(detail: string): TlsError {

@@ -101,7 +101,7 @@ export class IncomingRecords {
   /** What is wrong with a record's header is found in its turn: those before it are good. */
   #nextOnWire(): WireRecord | undefined {
     try {
-      return this.reader.next(this.#opener !== undefined);
+      return this.reader.next(this.#opener !== undefined || this.#skipping !== undefined);
     } catch (error) {
       if (this.#results.length === 0) throw error;
       this.#results.pushError(error);

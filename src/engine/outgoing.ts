@@ -210,7 +210,7 @@ export class OutgoingRecords {
     const sealer = this.#sealer;
     const facts = this.#facts(type, content, padding, sealer?.records);
     if (sealer !== undefined && type === application_data && content.length >= sealer.bulkThreshold) {
-      this.#outputLength += sealedLength(content.length, padding);
+      this.#outputLength += sealedLength(content.length, padding, sealer.suite.tagLength);
       this.#sealing.pushPromise(sealer.sealLater(type, content, padding).then((wire) => ({ wire, facts })));
       return;
     }

@@ -16,6 +16,7 @@ import { fault, type Side } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
 import { finishedVerifyData } from "../schedule/secrets.ts";
 import type { Transcript } from "../schedule/transcript.ts";
+import { KeyUsage } from "../x509/certificate.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import type { CommonConfig } from "./config.ts";
 import type { Identity } from "./identity.ts";
@@ -73,6 +74,10 @@ export function* checkCertificateVerify(
   if (!schemeFits(scheme, key.algorithm)) {
     throw fault("ERR_TLS_ILLEGAL_PARAMETER", `${scheme} does not fit the certificate's key (RFC 8446 4.4.3)`);
   }
+  // RFC 8446 4.4.2.2 and 4.4.2.3, whoever judged the chain.
+  if (((peer.certificate.keyUsage ?? KeyUsage.digitalSignature) & KeyUsage.digitalSignature) === 0) {
+    throw fault("INVALID_PURPOSE", "the certificate's keyUsage has no digitalSignature");
+  }
   const content = signedContent(peer.role, transcript.current());
   const valid = yield* wait("verify_signature", verifyScheme(config.provider, scheme, key, content, signature));
   if (!valid) throw fault("ERR_SSL_BAD_SIGNATURE", scheme);
@@ -128,8 +133,6 @@ export function checkFinished(
   baseKey: Uint8Array,
 ): void {
   const { verify_data } = decodeBody(Finished, message);
-  if (verify_data.length !== hash.length)
-    throw fault("ERR_TLS_DECODE_ERROR", `Finished of ${verify_data.length} bytes`);
   const expected = finishedVerifyData(hash, baseKey, transcript.current());
   const valid = equalConstantTime(verify_data, expected);
   wipe(expected);

@@ -179,6 +179,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       signatureScheme,
       clientAuthRequested: request !== undefined,
       resumed: psk?.kind === "resumption",
+      resumable: config.sessions !== undefined,
       authenticatedAt: key?.resumes?.session.authenticatedAt ?? config.now(),
       earlyData: accepted ? "accepted" : known.early ? "rejected" : undefined,
     },

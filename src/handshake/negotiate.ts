@@ -74,10 +74,7 @@ export function openClientHello(raw: ClientHello): OpenedClientHello {
 /** RFC 8446 4.2.9, 4.2.10 and 4.2.11 */
 function checkPskOffer(block: readonly Extension<"CH">[]): void {
   const psks = find(block, "pre_shared_key");
-  if (psks === undefined) {
-    if (find(block, "early_data")) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "early_data without pre_shared_key");
-    return;
-  }
+  if (psks === undefined) return;
   if (find(block, "psk_key_exchange_modes") === undefined) {
     throw fault("ERR_TLS_MISSING_EXTENSION", "psk_key_exchange_modes");
   }

@@ -18,8 +18,9 @@ import { call, type HandshakeEffects, receive } from "./io.ts";
 import { applicationKeys, earlyKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
 import { chooseAlpn, type OpenedClientHello } from "./negotiate.ts";
 import { openHandshake } from "./opening.ts";
+import { commonModes } from "./psk.ts";
 import { handshakeResult } from "./result.ts";
-import { acceptedEarlyData, skippedEarlyData } from "./server-psk.ts";
+import { type AcceptedPsk, acceptedEarlyData, skippedEarlyData } from "./server-psk.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
 const TLS_1_3 = ProtocolVersion.codes["TLS 1.3"];
@@ -90,7 +91,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   effects.install("write", "handshake", suite, handshakeTraffic.server.slice());
 
   const encryptedExtensions = encodeMessage("encrypted_extensions", EncryptedExtensions, {
-    extensions: arranged(config, "EE", encryptedExtensionsBlock(hello, alpn, earlySecret !== undefined)),
+    extensions: arranged(config, "EE", encryptedExtensionsBlock(hello, alpn, psk, earlySecret !== undefined)),
   });
   transcript.add(encryptedExtensions);
   effects.send("handshake", encryptedExtensions);
@@ -142,11 +143,16 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
       signatureScheme: presented?.scheme,
       clientAuthRequested: requested !== undefined,
       resumed: psk?.kind === "resumption",
+      resumable: commonModes(config.pskModes, hello.pskModes).length > 0 && !isExternal(psk),
       authenticatedAt: psk?.authenticatedAt ?? config.now(),
       earlyData: earlySecret !== undefined ? "accepted" : offeredEarlyData ? "rejected" : undefined,
     },
     { exporterSecret: traffic.exporter.slice(), resumptionSecret: mainSecret.resumption(transcript.current()) },
   );
+}
+
+function isExternal(psk: AcceptedPsk | undefined): boolean {
+  return psk !== undefined && psk.kind !== "resumption";
 }
 
 /** The last word about a client. */
@@ -182,10 +188,12 @@ function serverHelloBlock(
 function encryptedExtensionsBlock(
   hello: OpenedClientHello,
   alpn: string | undefined,
+  psk: AcceptedPsk | undefined,
   earlyAccepted: boolean,
 ): readonly Extension<"EE">[] {
   const block: Extension<"EE">[] = [];
-  if (hello.serverName !== undefined) block.push(extension("server_name", true));
+  // RFC 6066 3: not when a session goes on.
+  if (hello.serverName !== undefined && psk?.kind !== "resumption") block.push(extension("server_name", true));
   if (alpn !== undefined) block.push(extension("application_layer_protocol_negotiation", [utf8(alpn)]));
   if (earlyAccepted) block.push(extension("early_data", true));
   return block;

@@ -69,7 +69,7 @@ const MAX_STATE = 0x8000;
 export function* issueTickets(config: ServerConfig, result: HandshakeResult, suite: CipherSuite): Flow<Uint8Array[]> {
   const { tickets } = config;
   const messages: Uint8Array[] = [];
-  if (tickets === undefined || result.psk?.kind === "external" || result.psk?.kind === "imported") return messages;
+  if (tickets === undefined || !result.resumable) return messages;
   for (let index = 0; index < tickets.count; index++) {
     const message = yield* issueTicket(config, result, suite, index);
     if (message !== undefined) messages.push(message);

@@ -6,7 +6,7 @@ import { fault } from "../errors.ts";
 import { trafficKeys } from "../schedule/secrets.ts";
 import { MAX_PLAINTEXT, RECORD_HEADER_LENGTH, type WireRecord } from "./framing.ts";
 
-/** AEAD tag length of every TLS 1.3 suite here, in bytes. */
+/** AEAD tag length of every TLS 1.3 suite but the one whose name has an 8, in bytes. */
 const TAG_LENGTH = 16;
 /** Puts what follows the header on a word boundary, where noble's ciphers are faster. */
 const ALIGNMENT = 3;
@@ -14,10 +14,13 @@ const ALIGNMENT = 3;
 const MAX_SEQUENCE = Number.MAX_SAFE_INTEGER;
 /** Full-size records under one AES-GCM key, RFC 9846 5.5: 2^24.5. */
 const AES_GCM_RECORDS = Math.floor(2 ** 24.5);
+/** RFC 9001 6.6; TLS itself names none. */
+const AES_CCM_RECORDS = Math.floor(2 ** 21.5);
 
 /** How many records a key may protect before it must be updated. */
 export function usageLimit(suite: CipherSuite): number {
-  return suite.name === "TLS_CHACHA20_POLY1305_SHA256" ? MAX_SEQUENCE : AES_GCM_RECORDS;
+  if (suite.name === "TLS_CHACHA20_POLY1305_SHA256") return MAX_SEQUENCE;
+  return suite.name.includes("CCM") ? AES_CCM_RECORDS : AES_GCM_RECORDS;
 }
 
 /** What a record carries once it is opened. */
@@ -31,6 +34,7 @@ export interface OpenedRecord {
 abstract class Direction {
   readonly suite: CipherSuite;
   protected readonly aead: Aead;
+  protected readonly tagLength: number;
   readonly #iv: Uint8Array;
   readonly #nonce = new Uint8Array(12);
   #sequence = 0;
@@ -40,6 +44,7 @@ abstract class Direction {
     this.suite = suite;
     const { key, iv } = trafficKeys(suite, secret);
     this.aead = suite.aead(key);
+    this.tagLength = suite.tagLength ?? TAG_LENGTH;
     this.#iv = iv;
   }
 
@@ -84,29 +89,29 @@ export class RecordSealer extends Direction {
    * @param padding - Zero bytes to add after the content type, RFC 8446 5.4.
    */
   seal(type: number, content: Uint8Array, padding = 0): Uint8Array {
-    const record = unsealed(type, content, padding);
+    const record = unsealed(type, content, padding, this.tagLength);
     const target = record.subarray(RECORD_HEADER_LENGTH);
-    this.aead.seal(this.nonce(), headerOf(record), target.subarray(0, -TAG_LENGTH), target);
+    this.aead.seal(this.nonce(), headerOf(record), target.subarray(0, -this.tagLength), target);
     return record;
   }
 
   /** The same, later. The order of calls is that of the records on the wire. */
   async sealLater(type: number, content: Uint8Array, padding = 0): Promise<Uint8Array> {
-    const record = unsealed(type, content, padding);
-    const plaintext = record.subarray(RECORD_HEADER_LENGTH, -TAG_LENGTH);
+    const record = unsealed(type, content, padding, this.tagLength);
+    const plaintext = record.subarray(RECORD_HEADER_LENGTH, -this.tagLength);
     record.set(await bulk(this.aead).seal(this.nonce(), headerOf(record), plaintext), RECORD_HEADER_LENGTH);
     return record;
   }
 }
 
 /** Bytes of a record that carries `contentLength` bytes, header and tag included. */
-export function sealedLength(contentLength: number, padding: number): number {
-  return RECORD_HEADER_LENGTH + contentLength + 1 + padding + TAG_LENGTH;
+export function sealedLength(contentLength: number, padding: number, tagLength = TAG_LENGTH): number {
+  return RECORD_HEADER_LENGTH + contentLength + 1 + padding + tagLength;
 }
 
 /** A record with its plaintext in place and room for the tag. */
-function unsealed(type: number, content: Uint8Array, padding: number): Uint8Array {
-  const total = sealedLength(content.length, padding);
+function unsealed(type: number, content: Uint8Array, padding: number, tagLength: number): Uint8Array {
+  const total = sealedLength(content.length, padding, tagLength);
   const length = total - RECORD_HEADER_LENGTH;
   const record = new Uint8Array(ALIGNMENT + total).subarray(ALIGNMENT);
   record[0] = ContentType.codes.application_data;
@@ -136,14 +141,14 @@ export class RecordOpener extends Direction {
    * `ERR_SSL_UNEXPECTED_MESSAGE` when there is no content type at all (RFC 8446 5.4).
    */
   open({ bytes, fragment }: WireRecord): OpenedRecord {
-    return opened(fragment.length < TAG_LENGTH ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment));
+    return opened(fragment.length < this.tagLength ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment));
   }
 
   /** The same; `undefined` where the record is not protected by this key, which then is as if it had not come. */
   tryOpen({ bytes, fragment }: WireRecord): OpenedRecord | undefined {
-    const inner = fragment.length < TAG_LENGTH ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment);
+    const inner = fragment.length < this.tagLength ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment);
     if (inner !== undefined) return opened(inner);
-    if (fragment.length >= TAG_LENGTH) this.forget();
+    if (fragment.length >= this.tagLength) this.forget();
     return undefined;
   }
 

@@ -1,7 +1,12 @@
 /** From the runner's settings to the library's options. */
 import { readFileSync } from "node:fs";
 import { equal, utf8 } from "../../src/bytes/bytes.ts";
-import { NamedGroup, type NamedGroupName, SignatureScheme, type SignatureSchemeName } from "../../src/codec/registry.ts";
+import {
+  NamedGroup,
+  type NamedGroupName,
+  SignatureScheme,
+  type SignatureSchemeName,
+} from "../../src/codec/registry.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import type { CryptoProvider, Signer } from "../../src/crypto/provider.ts";
 import {
@@ -12,7 +17,7 @@ import {
   sealedTickets,
   strikeRegister,
 } from "../../src/engine/index.ts";
-import { fault } from "../../src/errors.ts";
+import { fault, TlsError } from "../../src/errors.ts";
 import type { ClientHelloInfo } from "../../src/handshake/config.ts";
 import type { Identity, IdentityRequest } from "../../src/handshake/identity.ts";
 import type { Session } from "../../src/handshake/session.ts";
@@ -22,9 +27,12 @@ import { type Credential, type Settings, Unimplemented } from "./flags.ts";
 const TLS_1_3 = 0x0304;
 
 export const provider = createNodeProvider();
+const STARTED = Date.now();
 
 /** What is remembered from one connection of this process to the next. */
 export interface Memory {
+  /** Of the connection before. */
+  previous: { readonly alpn: string | undefined; readonly early: boolean } | undefined;
   readonly tickets: ReturnType<typeof sealedTickets>;
   readonly antiReplay: ReturnType<typeof strikeRegister>;
   /** Of a client: the last session the server gave. */
@@ -43,7 +51,13 @@ export interface Findings {
 }
 
 export function rememberNothing(): Memory {
-  return { tickets: sealedTickets(), antiReplay: strikeRegister(), session: undefined, clockOffset: 0 };
+  return {
+    previous: undefined,
+    tickets: sealedTickets(),
+    antiReplay: strikeRegister({ clock: () => STARTED }),
+    session: undefined,
+    clockOffset: 0,
+  };
 }
 
 /** With `-async`, everything that may answer late does. */
@@ -56,10 +70,11 @@ function common(settings: Settings, memory: Memory, findings: Findings) {
   const groups = settings.curves?.map(groupName);
   return {
     provider,
-    clock: () => Date.now() + memory.clockOffset,
+    // It stands still, so that ages are what the runner says they are.
+    clock: () => STARTED + memory.clockOffset,
     verifier: verifierFor(settings, findings),
     ...(groups && { groups }),
-    ...(settings.verifyPrefs && { signatureSchemes: settings.verifyPrefs.map(schemeName).filter(isVerifiable) }),
+    ...(settings.verifyPrefs && { signatureSchemes: verifiable(settings.verifyPrefs) }),
     ...(settings.maxSendFragment && { maxFragment: settings.maxSendFragment }),
     ...(settings.maxCertList && { maxHandshakeMessage: settings.maxCertList }),
     psks: settings.credentials.filter(({ type }) => type === "psk").map(pskOf),
@@ -86,7 +101,7 @@ export function clientOptions(settings: Settings, memory: Memory, findings: Find
         findings.peerVerifyPrefs = request.signatureSchemes;
         findings.authorities = request.authorities;
         if (settings.failCertCallback) throw new Error("CERT_CB_ERROR");
-        return select(identities, request.signatureSchemes, request.authorities, settings, findings);
+        return select(identities, request.signatureSchemes, request.authorities, findings);
       }),
     sessions: {
       take: () => {
@@ -104,7 +119,6 @@ export function clientOptions(settings: Settings, memory: Memory, findings: Find
 
 export function serverOptions(settings: Settings, memory: Memory, findings: Findings): ServerOptions {
   const identities = identitiesOf(settings);
-  if (settings.ticketKey !== undefined) memory.tickets.setKeys([settings.ticketKey.subarray(16, 48)]);
   const store = {
     issue: (...args: Parameters<typeof memory.tickets.issue>) =>
       settings.skipTicket ? undefined : late(settings, () => memory.tickets.issue(...args) as Uint8Array),
@@ -127,9 +141,9 @@ export function serverOptions(settings: Settings, memory: Memory, findings: Find
         if (settings.failEarlyCallback || settings.failDdosCallback)
           throw fault("ERR_TLS_CALLBACK_FAILED", "CONNECTION_REJECTED");
         if (settings.failCertCallback) throw fault("ERR_TLS_CALLBACK_FAILED", "CERT_CB_ERROR");
-        const alpn = rejectAlpn ? ["no such protocol"] : selectAlpn === undefined || declineAlpn ? [] : [selectAlpn];
+        const alpn = rejectAlpn ? ["no such protocol"] : !selectAlpn || declineAlpn ? [] : [selectAlpn];
         const authorities = find47(hello);
-        const chosen = select(identities, hello.signatureSchemes, authorities, settings, findings);
+        const chosen = select(identities, hello.signatureSchemes, authorities, findings);
         return { identities: chosen === undefined ? identities.slice(0, 1) : [chosen], alpn };
       }),
   };
@@ -151,11 +165,14 @@ function verifierFor(settings: Settings, findings: Findings): CertificateVerifie
       if (settings.async) {
         yield { need: "promise", operation: "verify_certificate", promise: new Promise((r) => setImmediate(r)) };
       }
-      if (settings.verifyFail) throw fault(settings.useCustomVerifyCallback ? "CERT_REJECTED" : "CERT_REJECTED", "-verify-fail");
+      if (settings.verifyFail) throw settings.useCustomVerifyCallback ? fault("CERT_REJECTED") : REFUSAL();
       return { ...identity, verified: true };
     },
   };
 }
+
+/** What the original's older kind of callback makes of a refusal. */
+const REFUSAL = () => new TlsError("CERT_REJECTED", "-verify-fail", { alert: "handshake_failure", direction: "sent" });
 
 interface ShimIdentity {
   readonly identity: Identity;
@@ -185,17 +202,23 @@ function select(
   { details = [] }: ReturnType<typeof identitiesOf>,
   schemes: readonly number[],
   authorities: readonly Uint8Array[],
-  _settings: Settings,
   findings: Findings,
 ): Identity | undefined {
   const found = details.find(
     ({ identity, mustMatchIssuer }) =>
-      identity.schemes.some((scheme) => schemes.includes(SignatureScheme.codes[scheme])) &&
-      (!mustMatchIssuer ||
-        identity.parsed.some(({ issuer }) => authorities.some((name) => equal(name, issuer.der)))),
+      signsFor(identity, schemes) &&
+      (!mustMatchIssuer || identity.parsed.some(({ issuer }) => authorities.some((name) => equal(name, issuer.der)))),
   );
+  if (found === undefined && details.length > 0) {
+    const fitting = details.some(({ identity }) => signsFor(identity, schemes));
+    throw fault("ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM", fitting ? "NO_MATCHING_ISSUER" : undefined);
+  }
   if (found !== undefined) findings.selectedCredential = found.index;
   return found?.identity;
+}
+
+function signsFor({ schemes }: Identity, accepted: readonly number[]): boolean {
+  return schemes.some((scheme) => accepted.includes(SignatureScheme.codes[scheme]));
 }
 
 function identityOf(settings: Settings, { certFile, keyFile, signingPrefs }: Credential): Identity {
@@ -240,8 +263,10 @@ const VERIFIABLE = [
   "rsa_pss_rsae_sha512",
 ];
 
-function isVerifiable(name: string): boolean {
-  return VERIFIABLE.includes(name);
+function verifiable(codes: readonly number[]): readonly SignatureSchemeName[] {
+  const names = codes.map(schemeName).filter((name) => VERIFIABLE.includes(name));
+  if (names.length === 0) throw new Unimplemented(`verify with ${codes.join()} alone`);
+  return names;
 }
 
 /** The runner writes lists of protocols as the wire has them. */

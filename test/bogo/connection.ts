@@ -1,7 +1,7 @@
 /** One connection to the runner, from the TCP handshake to the last check. */
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { concat, equal, latin1, utf8 } from "../../src/bytes/bytes.ts";
+import { concat, equal, utf8 } from "../../src/bytes/bytes.ts";
 import { readPem } from "../../src/bytes/pem.ts";
 import { CipherSuiteId, NamedGroup, SignatureScheme } from "../../src/codec/registry.ts";
 import { clientContext, type EngineEvent, serverContext, type TlsEngine } from "../../src/engine/index.ts";
@@ -106,22 +106,34 @@ class Connection {
   async run(retry: Settings): Promise<void> {
     const settings = this.#settings;
     this.#engine.start();
-    if (!settings.server) await this.#until(() => this.#engine.outputLength > 0);
+    while (!settings.server && this.#engine.outputLength === 0 && this.#engine.error === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
     this.#earlyOffered = this.#engine.earlyDataRoom > 0;
     expect(!(settings.expectNoOfferEarlyData && this.#earlyOffered), "early data was offered");
     // A client in early data goes on as if connected; so does a server that has accepted some.
+    let later: Uint8Array | undefined;
     if (this.#earlyOffered && settings.shimWritesFirst) {
-      for (let i = 0; i < (settings.repeatShimInitialWrite ?? 1); i++) this.#engine.writeEarlyData(this.#initialWrite());
+      later = this.#initialWrites();
+      while (later.length > 0 && this.#engine.earlyDataRoom > 0) {
+        later = later.subarray(this.#engine.writeEarlyData(later));
+        this.#pump();
+      }
       this.#earlySent = true;
     }
     await this.#until(() => this.#engine.result !== undefined || this.#inEarlyData());
-    if (this.#engine.result !== undefined) this.#checkHandshake(this.#engine.result);
     if (this.#earlyOffered && this.#engine.result?.earlyData === "rejected") {
+      // What follows counts as another connection.
       expect(settings.expectRejectEarlyData === true, "early data was rejected");
       this.#settings = retry;
       this.#earlySent = false;
-    }
+    } else if (later !== undefined) await this.#write(later);
+    if (this.#engine.result !== undefined) this.#checkHandshake(this.#engine.result);
     await this.#exchange();
+    const { result } = this.#engine;
+    this.#around.memory.previous = { alpn: result?.alpn, early: settings.enableEarlyData === true };
     await this.#shutDown();
   }
 
@@ -139,7 +151,7 @@ class Connection {
       return;
     }
     if ((settings.shimWritesFirst || settings.readWithUnfinishedWrite) && !this.#earlySent) {
-      for (let i = 0; i < (settings.repeatShimInitialWrite ?? 1); i++) await this.#write(this.#initialWrite());
+      await this.#write(this.#initialWrites());
     }
     if (settings.shimShutsDown) return;
     for (;;) {
@@ -245,8 +257,9 @@ class Connection {
     return this.#engine.side === "server" && this.#engine.state === "WAIT_EOED";
   }
 
-  #initialWrite(): Uint8Array {
-    return bytesOf(this.#settings.shimInitialWrite ?? "hello");
+  #initialWrites(): Uint8Array {
+    const { shimInitialWrite = "hello", repeatShimInitialWrite = 1 } = this.#settings;
+    return bytesOf(shimInitialWrite.repeat(repeatShimInitialWrite));
   }
 
   #checkTickets(): void {
@@ -293,7 +306,10 @@ class Connection {
       expect(index === settings.expectSelectedCredential, `credential ${index} was used`);
     }
     if (settings.expectPeerVerifyPref !== undefined) {
-      expect(findings.peerVerifyPrefs?.join() === settings.expectPeerVerifyPref.join(), "the peer's verify preferences");
+      expect(
+        findings.peerVerifyPrefs?.join() === settings.expectPeerVerifyPref.join(),
+        "the peer's verify preferences",
+      );
     }
     if (settings.expectClientCaList !== undefined) this.#checkAuthorities(settings.expectClientCaList);
     if (settings.expectEarlyDataReason !== undefined) {
@@ -321,21 +337,24 @@ class Connection {
   }
 
   /** In BoringSSL's words, from what both ends did. */
-  #earlyDataReason(result: HandshakeResult, _memory: Memory): string {
+  #earlyDataReason(result: HandshakeResult, memory: Memory): string {
     const { offered, isResumption } = this.#around;
     const settings = this.#settings;
     if (!settings.enableEarlyData) return "disabled";
-    if (result.earlyData === "accepted") return "accepted";
+    if (result.earlyData === "accepted") return settings.server ? "accepted" : "accept";
     if (settings.server) {
-      const hello = this.#findings.hello;
-      if (hello === undefined || !isResumption) return "no_session_offered";
+      const { previous } = memory;
+      if (previous === undefined || !isResumption) return "no_session_offered";
+      if (!result.resumed) return "session_not_resumed";
+      if (!previous.early) return "unsupported_for_session";
       if (result.retried) return "hello_retry_request";
-      return "peer_declined";
+      if (previous.alpn !== result.alpn) return "alpn_mismatch";
+      return result.earlyData === undefined ? "peer_declined" : "ticket_age_skew";
     }
     if (offered === undefined || !isResumption) return "no_session_offered";
     if (offered.maxEarlyData === 0) return "unsupported_for_session";
-    if (result.retried) return "hello_retry_request";
     if (!result.resumed) return "session_not_resumed";
+    if (result.retried) return "hello_retry_request";
     if (offered.alpn !== result.alpn) return "alpn_mismatch";
     return "peer_declined";
   }
@@ -349,4 +368,3 @@ function pskIndex(settings: Settings): number {
 function bytesOf(text: string): Uint8Array {
   return utf8(text);
 }
-void latin1;

@@ -80,7 +80,6 @@ export interface Settings {
   useTicketCallback?: boolean;
   useTicketAeadCallback?: boolean;
   skipTicket?: boolean;
-  ticketKey?: Uint8Array;
   enableEarlyData?: boolean;
   expectAcceptEarlyData?: boolean;
   expectRejectEarlyData?: boolean;
@@ -188,7 +187,6 @@ const FLAGS: Readonly<Record<string, Kind>> = {
   "use-ticket-callback": "bool",
   "use-ticket-aead-callback": "bool",
   "skip-ticket": "bool",
-  "ticket-key": "base64",
   "enable-early-data": "bool",
   "expect-accept-early-data": "bool",
   "expect-reject-early-data": "bool",

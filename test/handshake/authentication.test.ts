@@ -182,9 +182,9 @@ const CASES: readonly [string, Code, StateName, Tamper][] = [
     "WAIT_FINISHED",
     finished((data) => flipped(data, data.length - 1)),
   ],
-  ["a short Finished", "ERR_TLS_DECODE_ERROR", "WAIT_FINISHED", finished((data) => data.subarray(0, -1))],
-  ["a long Finished", "ERR_TLS_DECODE_ERROR", "WAIT_FINISHED", finished((data) => concat(data, Uint8Array.of(0)))],
-  ["an empty Finished", "ERR_TLS_DECODE_ERROR", "WAIT_FINISHED", finished(() => new Uint8Array(0))],
+  ["a short Finished", "ERR_SSL_DIGEST_CHECK_FAILED", "WAIT_FINISHED", finished((data) => data.subarray(0, -1))],
+  ["a long Finished", "ERR_SSL_DIGEST_CHECK_FAILED", "WAIT_FINISHED", finished((data) => concat(data, Uint8Array.of(0)))],
+  ["an empty Finished", "ERR_SSL_DIGEST_CHECK_FAILED", "WAIT_FINISHED", finished(() => new Uint8Array(0))],
 ];
 
 for (const side of ["server", "client"] as const) {
