@@ -141,12 +141,15 @@ export class RecordOpener extends Direction {
    * `ERR_SSL_UNEXPECTED_MESSAGE` when there is no content type at all (RFC 8446 5.4).
    */
   open({ bytes, fragment }: WireRecord): OpenedRecord {
-    return opened(fragment.length < this.tagLength ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment));
+    return opened(
+      fragment.length < this.tagLength ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment),
+    );
   }
 
   /** The same; `undefined` where the record is not protected by this key, which then is as if it had not come. */
   tryOpen({ bytes, fragment }: WireRecord): OpenedRecord | undefined {
-    const inner = fragment.length < this.tagLength ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment);
+    const inner =
+      fragment.length < this.tagLength ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment);
     if (inner !== undefined) return opened(inner);
     if (fragment.length >= this.tagLength) this.forget();
     return undefined;

@@ -475,7 +475,7 @@ describe.each([...PROVIDERS, OLD_BROWSER])("$name", (provider) => {
 
 describe("two providers", () => {
   describe.each(PAIRS)("$names", ({ a, b }) => {
-    it.each(shared(a, b))("agree over %s", async (name) => {
+    it.each(shared(a.groups, b.groups))("agree over %s", async (name) => {
       for (let i = 0; i < 3; i++) {
         const client = await named(a, name).generate();
         const server = await named(b, name).encapsulate(client.publicKey);
@@ -483,7 +483,7 @@ describe("two providers", () => {
       }
     });
 
-    it.each(a.suites.map(({ name }) => name))("seal and open with %s", (name) => {
+    it.each(shared(a.suites, b.suites))("seal and open with %s", (name) => {
       const [key, nonce] = [a.random(32), a.random(12)];
       const suite = (provider: CryptoProvider) => {
         const found = provider.suites.find((candidate) => candidate.name === name);
@@ -566,8 +566,8 @@ describe("what is special to one", () => {
 });
 
 /** Those that each has without extras. */
-function shared(a: CryptoProvider, b: CryptoProvider): string[] {
-  return a.groups.map(({ name }) => name).filter((name) => b.groups.some((group) => group.name === name));
+function shared(a: readonly { readonly name: string }[], b: readonly { readonly name: string }[]): string[] {
+  return a.map(({ name }) => name).filter((name) => b.some((other) => other.name === name));
 }
 
 function named(provider: CryptoProvider, name: string) {
