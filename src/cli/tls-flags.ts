@@ -7,29 +7,45 @@ import {
   SignatureScheme,
   type SignatureSchemeName,
 } from "../codec/registry.ts";
-import { nobleProvider } from "../crypto/noble.ts";
+import {
+  ed448,
+  mlDsa44,
+  mlDsa65,
+  mlDsa87,
+  nobleProvider,
+  secP256r1MlKem768,
+  secP384r1MlKem1024,
+  withExtras,
+  x448,
+} from "../crypto/noble.ts";
 import { createNodeProvider } from "../crypto/node.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { createWebCryptoProvider } from "../crypto/webcrypto.ts";
 import { usage } from "./exit.ts";
 import { type Arguments, type Flag, nearest } from "./flags.ts";
 
+/** Of a bundle nobody counts the bytes here. The finite fields are node's alone. */
+const EXTRAS = {
+  groups: [x448, secP256r1MlKem768, secP384r1MlKem1024],
+  signatures: [ed448, mlDsa44, mlDsa65, mlDsa87],
+};
+
 const PROVIDERS = {
   node: (): CryptoProvider => createNodeProvider(),
-  noble: (): CryptoProvider => nobleProvider,
-  webcrypto: (): CryptoProvider => createWebCryptoProvider({ fallback: nobleProvider }),
+  noble: (): CryptoProvider => withExtras(nobleProvider, EXTRAS),
+  webcrypto: (): CryptoProvider => withExtras(createWebCryptoProvider({ fallback: nobleProvider }), EXTRAS),
 };
 
 /** Negotiation, diagnosis, provider. */
 export const TLS_FLAGS: readonly Flag[] = [
   { name: "alpn", value: "A,B", help: "application protocols, in order of preference" },
-  { name: "groups", value: "A,B", help: "key exchange groups, in order of preference, such as x25519,secp256r1" },
+  { name: "groups", value: "A,B", help: "key exchange groups, in order of preference, such as x25519,secp256r1,x448" },
   {
     name: "tls13-ciphers",
     value: "A:B",
     help: "cipher suites, in order of preference, such as TLS_AES_128_GCM_SHA256",
   },
-  { name: "sigalgs", value: "A,B", help: "signature algorithms accepted from the peer, such as ed25519" },
+  { name: "sigalgs", value: "A,B", help: "signature algorithms accepted from the peer, such as ed25519,mldsa65" },
   {
     name: "keylogfile",
     value: "FILE",
@@ -80,16 +96,29 @@ export function negotiationOptions(args: Arguments): NegotiationOptions {
       provider.suites.map(({ name }) => name),
       {},
     ),
-    signatureSchemes: names(args, "sigalgs", "signature algorithm", SCHEMES, {}),
+    signatureSchemes: names(args, "sigalgs", "signature algorithm", SCHEMES, SCHEME_ALIASES),
   };
 }
 
 /** openssl's names for the same groups. */
-const GROUP_ALIASES: Readonly<Record<string, NamedGroupName>> = {
-  "p-256": "secp256r1",
-  prime256v1: "secp256r1",
-  "p-384": "secp384r1",
-  "p-521": "secp521r1",
+const GROUP_ALIASES: Readonly<Record<string, readonly NamedGroupName[]>> = {
+  "p-256": ["secp256r1"],
+  prime256v1: ["secp256r1"],
+  "p-384": ["secp384r1"],
+  "p-521": ["secp521r1"],
+};
+
+/** openssl's, and so curl's, names for signature algorithms. */
+const SCHEME_ALIASES: Readonly<Record<string, readonly SignatureSchemeName[]>> = {
+  "ecdsa+sha256": ["ecdsa_secp256r1_sha256"],
+  "ecdsa+sha384": ["ecdsa_secp384r1_sha384"],
+  "ecdsa+sha512": ["ecdsa_secp521r1_sha512"],
+  "rsa-pss+sha256": ["rsa_pss_rsae_sha256", "rsa_pss_pss_sha256"],
+  "rsa-pss+sha384": ["rsa_pss_rsae_sha384", "rsa_pss_pss_sha384"],
+  "rsa-pss+sha512": ["rsa_pss_rsae_sha512", "rsa_pss_pss_sha512"],
+  "ml-dsa-44": ["mldsa44"],
+  "ml-dsa-65": ["mldsa65"],
+  "ml-dsa-87": ["mldsa87"],
 };
 
 const SCHEMES: readonly SignatureSchemeName[] = [
@@ -103,6 +132,10 @@ const SCHEMES: readonly SignatureSchemeName[] = [
   "rsa_pss_pss_sha256",
   "rsa_pss_pss_sha384",
   "rsa_pss_pss_sha512",
+  "ed448",
+  "mldsa44",
+  "mldsa65",
+  "mldsa87",
 ];
 
 /** Registered all the same: then what is missing is support, not a letter. */
@@ -117,12 +150,13 @@ function names<Name extends string>(
   flag: string,
   what: string,
   known: readonly Name[],
-  aliases: Readonly<Record<string, Name>>,
+  aliases: Readonly<Record<string, readonly Name[]>>,
 ): readonly Name[] | undefined {
-  const chosen = args.list(flag)?.map((written) => {
+  const chosen = args.list(flag)?.flatMap((written) => {
     const lower = written.toLowerCase();
-    const name = known.find((candidate) => candidate.toLowerCase() === lower) ?? aliases[lower];
-    if (name !== undefined) return name;
+    const name = known.find((candidate) => candidate.toLowerCase() === lower);
+    const named = name === undefined ? aliases[lower] : [name];
+    if (named !== undefined) return named;
     const close = nearest(written, known);
     throw usage(
       REGISTERED.has(lower) ? `--${flag}: ${written} is not supported` : `--${flag}: there is no ${what} ${written}`,

@@ -41,6 +41,16 @@ describe("connect and serve", () => {
       expect(server.stdout.toString()).toMatch(/^listening on 127\.0\.0\.1:\d+\n$/);
     });
 
+    it("with groups and signature algorithms that must be named, in openssl's spelling", async () => {
+      const names = ["--groups", "X448:SecP256r1MLKEM768", "--sigalgs", "ECDSA+SHA256:ed448:ML-DSA-65"];
+      const { client } = await once(
+        ["--provider", theirs, ...names],
+        ["--provider", ours, "-v", ...names],
+        "GET / HTTP/1.0\r\n\r\n",
+      );
+      expect([client.status, client.stdout.toString()]).toEqual([0, expect.stringContaining('"group": "x448"')]);
+    });
+
     it("reverse", async () => {
       const input = "hello\nrats live\r\n\nlast";
       const { client } = await once(["--mode", "reverse", "--provider", theirs], ["--provider", ours], input);

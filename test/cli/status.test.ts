@@ -74,9 +74,10 @@ describe("exit statuses", () => {
     [["connect"], "mutls connect needs HOST:PORT"],
     [["connect", "localhost:1", "--groups", "x25518"], "did you mean x25519?"],
     [["connect", "localhost:1", "--groups", "ffdhe8192"], "ffdhe8192 is not supported"],
+    [["connect", "localhost:1", "--groups", "ffdhe2048", "--provider", "noble"], "ffdhe2048 is not supported"],
     [["connect", "localhost:1", "--groups", "secp521r1,"], "is empty"],
     [
-      ["connect", "localhost:1", "--tls13-ciphers", "TLS_AES_128_CCM_SHA256"],
+      ["connect", "localhost:1", "--provider", "noble", "--tls13-ciphers", "TLS_AES_128_CCM_SHA256"],
       "TLS_AES_128_CCM_SHA256 is not supported",
     ],
     [["connect", "localhost:1", "--sigalgs", "rsa_pkcs1_sha256"], "rsa_pkcs1_sha256 is not supported"],

@@ -11,6 +11,9 @@ export const SUITES: readonly CipherSuiteName[] = [
   "TLS_AES_128_GCM_SHA256",
 ];
 
+/** Those that must be named. */
+const OPTIONAL_SUITES: readonly CipherSuiteName[] = ["TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"];
+
 const VERSIONS: readonly string[] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 /** Methods that negotiate the version. */
 const NEGOTIATING = /^(TLS|SSLv23)(_client|_server)?_method$/;
@@ -88,7 +91,7 @@ export function parseCiphers(list: string): readonly CipherSuiteName[] | undefin
   const wanted = names.filter((name) => /^!?TLS_/.test(name));
   if (wanted.length === 0) return undefined;
   return wanted.map((name) => {
-    const suite = SUITES.find((known) => known === name);
+    const suite = [...SUITES, ...OPTIONAL_SUITES].find((known) => known === name);
     if (suite === undefined) throw fault("ERR_TLS_OPTION", `cipher suite ${name} is not supported`);
     return suite;
   });
@@ -105,6 +108,12 @@ const GROUPS: Readonly<Record<string, NamedGroupName>> = {
   "p-521": "secp521r1",
   secp521r1: "secp521r1",
   x25519mlkem768: "X25519MLKEM768",
+  x448: "x448",
+  ffdhe2048: "ffdhe2048",
+  ffdhe3072: "ffdhe3072",
+  ffdhe4096: "ffdhe4096",
+  secp256r1mlkem768: "SecP256r1MLKEM768",
+  secp384r1mlkem1024: "SecP384r1MLKEM1024",
 };
 
 /**
@@ -125,13 +134,19 @@ export function parseCurves(list: string): readonly NamedGroupName[] | undefined
 }
 
 /** OpenSSL's names of group keys, as `getEphemeralKeyInfo` gives them, with their size in bits. */
-export const KEY_INFO: Readonly<Partial<Record<NamedGroupName, { type: string; name: string; size: number }>>> = {
+export const KEY_INFO: Readonly<Record<NamedGroupName, { type: string; name?: string; size?: number }>> = {
   x25519: { type: "ECDH", name: "X25519", size: 253 },
   secp256r1: { type: "ECDH", name: "prime256v1", size: 256 },
   secp384r1: { type: "ECDH", name: "secp384r1", size: 384 },
   secp521r1: { type: "ECDH", name: "secp521r1", size: 521 },
-  // The size is that of the ML-KEM encapsulation key.
-  X25519MLKEM768: { type: "KEM", name: "X25519MLKEM768", size: 9472 },
+  x448: { type: "ECDH", name: "X448", size: 448 },
+  ffdhe2048: { type: "DH", size: 2048 },
+  ffdhe3072: { type: "DH", size: 3072 },
+  ffdhe4096: { type: "DH", size: 4096 },
+  // From Node 24 on; before, nothing.
+  X25519MLKEM768: { type: "TLSGroup", name: "X25519MLKEM768" },
+  SecP256r1MLKEM768: { type: "TLSGroup", name: "SecP256r1MLKEM768" },
+  SecP384r1MLKEM1024: { type: "TLSGroup", name: "SecP384r1MLKEM1024" },
 };
 
 /** OpenSSL's `algorithm+hash` and what it covers in TLS 1.3. PKCS#1 v1.5 is for certificates alone (RFC 8446 4.2.3). */
@@ -149,6 +164,10 @@ const SIGNATURE_ALGORITHMS: Readonly<Record<string, readonly SignatureSchemeName
   rsa_pkcs1_sha384: [],
   rsa_pkcs1_sha512: [],
   ed25519: ["ed25519"],
+  ed448: ["ed448"],
+  mldsa44: ["mldsa44"],
+  mldsa65: ["mldsa65"],
+  mldsa87: ["mldsa87"],
 };
 
 /** OpenSSL's names for schemes, as `getSharedSigalgs` gives them. */
@@ -157,7 +176,7 @@ export function signatureAlgorithmName(scheme: SignatureSchemeName): string {
   if (rsa !== null) return `RSA-PSS+${rsa[1]?.toUpperCase()}`;
   const ecdsa = /^ecdsa_\w+_(sha\d+)$/.exec(scheme);
   if (ecdsa !== null) return `ECDSA+${ecdsa[1]?.toUpperCase()}`;
-  return scheme === "ed25519" ? "Ed25519+UNDEF" : scheme;
+  return scheme.startsWith("ed") ? `${scheme.replace("ed", "Ed")}+UNDEF` : scheme;
 }
 
 /**

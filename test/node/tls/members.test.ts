@@ -120,8 +120,8 @@ describe("what is supported", () => {
   it("has the default values of the module, which may be assigned to", () => {
     const tls = { ...mutls } as Tls;
     expect(tls.DEFAULT_MAX_VERSION).toBe("TLSv1.3");
-    mutls.DEFAULT_CIPHERS = "TLS_AES_128_CCM_SHA256";
-    expect(() => mutls.createSecureContext()).toThrow(/TLS_AES_128_CCM_SHA256/);
+    mutls.DEFAULT_CIPHERS = "TLS_SM4_GCM_SM3";
+    expect(() => mutls.createSecureContext()).toThrow(/TLS_SM4_GCM_SM3/);
     mutls.DEFAULT_CIPHERS = tls.DEFAULT_CIPHERS;
     mutls.DEFAULT_MAX_VERSION = "TLSv1.2";
     expect(() => mutls.createSecureContext()).toThrow(/maxVersion TLSv1.2/);
@@ -177,7 +177,7 @@ describe("what is refused", () => {
     ["secureProtocol", { secureProtocol: "TLSv1_2_method" }, /secureProtocol TLSv1_2_method/],
     ["secureOptions", { secureOptions: 0x20000000 }, /secureOptions 0x20000000/],
     ["honorCipherOrder", { honorCipherOrder: false }, /honorCipherOrder/],
-    ["ciphers", { ciphers: "TLS_AES_128_CCM_SHA256" }, /TLS_AES_128_CCM_SHA256/],
+    ["ciphers", { ciphers: "TLS_SM4_GCM_SM3" }, /TLS_SM4_GCM_SM3/],
     ["ciphers", { ciphers: ":" }, /names no cipher/],
     ["sigalgs", { sigalgs: "ECDSA+SHA1" }, /ECDSA\+SHA1/],
     ["sigalgs", { sigalgs: "RSA+SHA256" }, /leaves nothing/],
