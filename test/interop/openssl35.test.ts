@@ -1,8 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
 import type { NamedGroupName } from "../../src/codec/registry.ts";
@@ -11,6 +7,7 @@ import { createNodeProvider } from "../../src/crypto/node.ts";
 import { accept, connect, socketStream, type TlsSession } from "../../src/node/index.ts";
 import { createTestIdentities, identityOptions, type TestIdentities } from "../support/identities.ts";
 import { missing } from "../support/needs.ts";
+import { endNodePeers, startNodePeer } from "../support/node-peer.ts";
 import { readAll, writeAll } from "../support/session.ts";
 import { connectTo, listenOnce } from "../support/tcp.ts";
 
@@ -73,13 +70,9 @@ const AS_SERVER: readonly Case[] = [
   { name: "a client without the hybrid", curves: "X25519", retried: false, group: "x25519" },
 ];
 
-const running = new Set<ChildProcess>();
 let identities: TestIdentities;
 
-// What a failed test has left.
-afterAll(() => {
-  for (const child of running) child.kill();
-});
+afterAll(endNodePeers);
 
 beforeAll(async () => {
   identities = await createTestIdentities();
@@ -91,7 +84,7 @@ describe.skipIf(missing("MUTLS_NODE_OPENSSL35, a Node with OpenSSL 3.5", existsS
     for (const provider of [nobleProvider, createNodeProvider()]) {
       for (const { name, groups, keyShares, curves, retried, group } of AS_CLIENT) {
         it(`mutls client, ${name}, ${provider.name}`, async () => {
-          const peer = startPeer({ ...peerOptions("server"), ecdhCurve: curves });
+          const peer = startNodePeer(node, { ...peerOptions("server"), ecdhCurve: curves });
           const { port } = await peer.ready;
           const session = await connect(socketStream(await connectTo(port as number)), {
             provider,
@@ -114,7 +107,7 @@ describe.skipIf(missing("MUTLS_NODE_OPENSSL35, a Node with OpenSSL 3.5", existsS
       for (const { name, groups, curves, retried, group } of AS_SERVER) {
         it(`mutls server, ${name}, ${provider.name}`, async () => {
           const { port, connection } = await listenOnce();
-          const peer = startPeer({
+          const peer = startNodePeer(node, {
             ...peerOptions("client"),
             port,
             servername: "localhost",
@@ -160,30 +153,4 @@ function facts(session: TlsSession, peer: string) {
 function peerOptions(role: "client" | "server") {
   const { certificatePem, privateKeyPem } = role === "client" ? identities.client() : identities.server();
   return { role, ca: identities.ca, cert: certificatePem, key: privateKeyPem, ALPNProtocols: ["h2"] };
-}
-
-/** Starts peer.mjs. Each line it prints is one answer, the first of which is `ready`. */
-function startPeer(options: object) {
-  const script = fileURLToPath(new URL("./peer.mjs", import.meta.url));
-  const child = spawn(node, [script, JSON.stringify(options)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  running.add(child);
-  const exited = once(child, "exit").then(([code]) => {
-    running.delete(child);
-    return code as number | null;
-  });
-  exited.catch(() => {});
-  const lines = createInterface({ input: child.stdout });
-  const iterator = lines[Symbol.asyncIterator]();
-  const next = async (): Promise<Record<string, unknown>> => {
-    const { done, value } = await iterator.next();
-    if (done) throw new Error("the peer has nothing more to say");
-    return JSON.parse(value);
-  };
-  const ready = next().then((answer) => {
-    expect(answer.openssl).toMatch(/^3\.([5-9]|\d\d)|^[4-9]/);
-    return answer;
-  });
-  return { ready, next, exited };
 }
