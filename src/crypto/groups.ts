@@ -43,8 +43,9 @@ export function checkShare(name: NamedGroupName, share: Uint8Array, length: numb
   }
 }
 
-/** Of a hybrid group. Lengths in bytes. */
-interface Hybrid {
+/** What a hybrid group is made of (draft-ietf-tls-ecdhe-mlkem 3.1). Lengths in bytes. */
+export interface Hybrid {
+  readonly name: NamedGroupName;
   readonly ecdhe: NamedGroupName;
   readonly shareLength: number;
   readonly encapsulationKeyLength: number;
@@ -53,30 +54,31 @@ interface Hybrid {
   readonly kemFirst: boolean;
 }
 
-/** draft-ietf-tls-ecdhe-mlkem 3.1 */
-const HYBRIDS = {
-  X25519MLKEM768: {
-    ecdhe: "x25519",
-    shareLength: 32,
-    encapsulationKeyLength: 1184,
-    ciphertextLength: 1088,
-    kemFirst: true,
-  },
-  SecP256r1MLKEM768: {
-    ecdhe: "secp256r1",
-    shareLength: 65,
-    encapsulationKeyLength: 1184,
-    ciphertextLength: 1088,
-    kemFirst: false,
-  },
-  SecP384r1MLKEM1024: {
-    ecdhe: "secp384r1",
-    shareLength: 97,
-    encapsulationKeyLength: 1568,
-    ciphertextLength: 1568,
-    kemFirst: false,
-  },
-} as const satisfies Partial<Record<NamedGroupName, Hybrid>>;
+// One by one, so that a bundle has only those that it uses.
+export const X25519_MLKEM768: Hybrid = {
+  name: "X25519MLKEM768",
+  ecdhe: "x25519",
+  shareLength: 32,
+  encapsulationKeyLength: 1184,
+  ciphertextLength: 1088,
+  kemFirst: true,
+};
+export const SECP256R1_MLKEM768: Hybrid = {
+  name: "SecP256r1MLKEM768",
+  ecdhe: "secp256r1",
+  shareLength: 65,
+  encapsulationKeyLength: 1184,
+  ciphertextLength: 1088,
+  kemFirst: false,
+};
+export const SECP384R1_MLKEM1024: Hybrid = {
+  name: "SecP384r1MLKEM1024",
+  ecdhe: "secp384r1",
+  shareLength: 97,
+  encapsulationKeyLength: 1568,
+  ciphertextLength: 1568,
+  kemFirst: false,
+};
 
 /**
  * A hybrid over a provider's own curve and any ML-KEM of the right parameter set.
@@ -84,8 +86,11 @@ const HYBRIDS = {
  * @param groups - The provider's, the curve among them.
  * @throws TlsError `ERR_TLS_OPTION` when it is not.
  */
-export function hybrid<Secret>(name: keyof typeof HYBRIDS, groups: readonly Group[], mlKem: MlKem<Secret>): Group {
-  const { ecdhe: curve, shareLength, encapsulationKeyLength, ciphertextLength, kemFirst }: Hybrid = HYBRIDS[name];
+export function hybrid<Secret>(
+  { name, ecdhe: curve, shareLength, encapsulationKeyLength, ciphertextLength, kemFirst }: Hybrid,
+  groups: readonly Group[],
+  mlKem: MlKem<Secret>,
+): Group {
   const ecdhe = groups.find((group) => group.name === curve);
   if (ecdhe === undefined) throw fault("ERR_TLS_OPTION", `${name} needs ${curve}, which the provider lacks`);
   const join = (kemPart: Uint8Array, ecdhePart: Uint8Array) =>

@@ -7,7 +7,7 @@ import { contextPrimitive, DerReader, Tag } from "../bytes/der.ts";
 import type { PureSchemeName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
 import type { GroupExtra, SignatureExtra } from "./extras.ts";
-import { diffieHellman, hybrid } from "./groups.ts";
+import { diffieHellman, hybrid, SECP256R1_MLKEM768, SECP384R1_MLKEM1024 } from "./groups.ts";
 import type { Group } from "./provider.ts";
 
 /**
@@ -37,7 +37,7 @@ export const x448: Group = /* @__PURE__ */ diffieHellman("x448", 56, () => {
  * console.log(provider.groups.at(-1)?.name); // SecP256r1MLKEM768
  * ```
  */
-export const secP256r1MlKem768: GroupExtra = (groups) => hybrid("SecP256r1MLKEM768", groups, ml_kem768);
+export const secP256r1MlKem768: GroupExtra = (groups) => hybrid(SECP256R1_MLKEM768, groups, ml_kem768);
 
 /**
  * P-384, the provider's own, with noble's ML-KEM-1024 (draft-ietf-tls-ecdhe-mlkem), for `withExtras`.
@@ -50,7 +50,7 @@ export const secP256r1MlKem768: GroupExtra = (groups) => hybrid("SecP256r1MLKEM7
  * console.log(provider.groups.at(-1)?.name); // SecP384r1MLKEM1024
  * ```
  */
-export const secP384r1MlKem1024: GroupExtra = (groups) => hybrid("SecP384r1MLKEM1024", groups, ml_kem1024);
+export const secP384r1MlKem1024: GroupExtra = (groups) => hybrid(SECP384R1_MLKEM1024, groups, ml_kem1024);
 
 /**
  * Ed448 (RFC 8032 5.2), keys and certificates included (RFC 8410), for `withExtras`.

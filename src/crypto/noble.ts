@@ -9,7 +9,7 @@ import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
 import type { NamedGroupName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
 import { refuseOptional } from "./extras.ts";
-import { type DiffieHellmanKey, diffieHellman, hybrid } from "./groups.ts";
+import { type DiffieHellmanKey, diffieHellman, hybrid, X25519_MLKEM768 } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve, type PrivateKeyParts, parsePkcs8, parseSpki, usableRsa } from "./keys.ts";
 import { canSignWith, rsaPssSign, rsaVerify } from "./noble-rsa.ts";
 import { aesGcmSuites, NOBLE_HASHES, nobleHashes, nobleSuite, platformRandom } from "./noble-symmetric.ts";
@@ -108,7 +108,7 @@ function createProvider(mlKem?: MlKem): CryptoProvider {
     hashes,
     // ChaCha20-Poly1305 is three to four times faster here than AES-GCM.
     suites: [nobleSuite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, chacha20poly1305), ...aesGcmSuites(hashes)],
-    groups: mlKem === undefined ? groups : [hybrid("X25519MLKEM768", groups, mlKem), ...groups],
+    groups: mlKem === undefined ? groups : [hybrid(X25519_MLKEM768, groups, mlKem), ...groups],
     mlKem768: mlKem,
     verify,
     canVerify: (key, algorithm) => !isOptional(algorithm.type) && algorithmFits(algorithm, key),

@@ -29,7 +29,14 @@ import { toHex } from "../bytes/hex.ts";
 import type { NamedGroupName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
 import { withExtras } from "./extras.ts";
-import { type DiffieHellmanKey, diffieHellman, hybrid } from "./groups.ts";
+import {
+  type DiffieHellmanKey,
+  diffieHellman,
+  hybrid,
+  SECP256R1_MLKEM768,
+  SECP384R1_MLKEM1024,
+  X25519_MLKEM768,
+} from "./groups.ts";
 import {
   COORDINATE_LENGTH,
   HASH_LENGTH,
@@ -111,11 +118,11 @@ export function createNodeProvider({ keyCacheSize = 256 }: NodeProviderOptions =
           ]),
     ],
     groups: [
-      hybrid("X25519MLKEM768", groups, nodeMlKem768),
+      hybrid(X25519_MLKEM768, groups, nodeMlKem768),
       ...groups,
       x448Group(),
-      hybrid("SecP256r1MLKEM768", groups, nodeMlKem768),
-      hybrid("SecP384r1MLKEM1024", groups, nodeMlKem1024),
+      hybrid(SECP256R1_MLKEM768, groups, nodeMlKem768),
+      hybrid(SECP384R1_MLKEM1024, groups, nodeMlKem1024),
       ffdhe("ffdhe2048"),
       ffdhe("ffdhe3072"),
       ffdhe("ffdhe4096"),

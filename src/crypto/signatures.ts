@@ -41,12 +41,9 @@ const SCHEMES: { readonly [Name in SignatureSchemeName]: Scheme } = {
   rsa_pss_pss_sha512: { algorithm: { type: "rsa-pss", hash: "sha512", saltLength: 64 }, key: "rsa-pss" },
 };
 
-/** Left to those who name them, and to providers that have them. */
-const OPTIONAL: readonly string[] = ["ed448", "mldsa44", "mldsa65", "mldsa87"] satisfies PureSchemeName[];
-
 /** True for a scheme, or the type of a key or an algorithm, that is not offered unless it is named. */
 export function isOptional(name: SignatureSchemeName | KeyAlgorithm["type"] | SignatureAlgorithm["type"]): boolean {
-  return OPTIONAL.includes(name);
+  return /^(ed448|mldsa)/.test(name);
 }
 
 /** The TLS 1.3 schemes that a key can sign with, in order of preference. */

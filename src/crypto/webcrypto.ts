@@ -5,7 +5,7 @@
  */
 import { fault, TlsError } from "../errors.ts";
 import type { Awaitable } from "../flow.ts";
-import { checkShare, hybrid as hybridGroup } from "./groups.ts";
+import { checkShare, hybrid as hybridGroup, X25519_MLKEM768 } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve } from "./keys.ts";
 import { aesGcmSuites, nobleHashes, platformRandom } from "./noble-symmetric.ts";
 import type {
@@ -155,7 +155,7 @@ function candidateGroups(
 
 /** ML-KEM is always a fallback; its X25519 is the platform's where it can be. */
 function hybrid(platform: WebCryptoPlatform, x25519: PlatformGroup, mlKem768: MlKem): PlatformGroup {
-  const { name, generate, encapsulate } = hybridGroup("X25519MLKEM768", [x25519], mlKem768);
+  const { name, generate, encapsulate } = hybridGroup(X25519_MLKEM768, [x25519], mlKem768);
   const noted = () => platform.note("ML-KEM-768", "WebCrypto has none");
   return {
     name,
@@ -329,9 +329,12 @@ function withBulk(suite: CipherSuite, platform: WebCryptoPlatform): CipherSuite 
 
 function bulkAead(platform: WebCryptoPlatform, aead: Aead, key: Uint8Array): BulkAead {
   let imported: Promise<CryptoKey> | undefined;
-  const handle = (subtle: SubtleCrypto): Promise<CryptoKey> => {
+  /** Once it is there, records go to WebCrypto in the call that brings them. */
+  let ready: CryptoKey | undefined;
+  const handle = async (subtle: SubtleCrypto): Promise<CryptoKey> => {
     imported ??= subtle.importKey("raw", source(key), "AES-GCM", false, ["encrypt", "decrypt"]);
-    return imported;
+    ready = await imported;
+    return ready;
   };
   const parameters = (nonce: Uint8Array, additionalData: Uint8Array): AesGcmParams => ({
     name: "AES-GCM",
@@ -346,7 +349,7 @@ function bulkAead(platform: WebCryptoPlatform, aead: Aead, key: Uint8Array): Bul
       const own = source(plaintext);
       return platform.use(
         "AES-GCM",
-        async (subtle) => new Uint8Array(await subtle.encrypt(how, await handle(subtle), own)),
+        async (subtle) => new Uint8Array(await subtle.encrypt(how, ready ?? (await handle(subtle)), own)),
         () => aead.seal(how.iv as Uint8Array, how.additionalData as Uint8Array, own),
       );
     },
@@ -356,7 +359,7 @@ function bulkAead(platform: WebCryptoPlatform, aead: Aead, key: Uint8Array): Bul
       return platform.use(
         "AES-GCM",
         async (subtle) => {
-          const key = await handle(subtle);
+          const key = ready ?? (await handle(subtle));
           try {
             return new Uint8Array(await subtle.decrypt(how, key, own));
           } catch (error) {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes/bytes.ts";
 import { derEncode, Tag } from "../../src/bytes/der.ts";
 import { fromHex, toHex } from "../../src/bytes/hex.ts";
-import { hybrid } from "../../src/crypto/groups.ts";
+import { hybrid, SECP256R1_MLKEM768 } from "../../src/crypto/groups.ts";
 import { keyAlgorithm, parsePrivateKey } from "../../src/crypto/keys.ts";
 import { classicalProvider, mlDsa65, nobleProvider, withExtras, x448 } from "../../src/crypto/noble.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
@@ -333,7 +333,7 @@ it("a decapsulation that fails is this side's fault, not the peer's (draft-ietf-
       throw new Error("out of order");
     },
   };
-  const group = hybrid("SecP256r1MLKEM768", nobleProvider.groups, broken);
+  const group = hybrid(SECP256R1_MLKEM768, nobleProvider.groups, broken);
   const client = await group.generate();
   const server = await group.encapsulate(client.publicKey);
   expect(await codeOf(() => client.agree(server.publicKey))).toBe("ERR_TLS_INTERNAL");
