@@ -56,13 +56,21 @@ function engines(name: string, from: TlsEngine, to: TlsEngine): Subject {
     run() {
       let left = RECORDS * RECORD;
       const sent = { left };
-      let held: Uint8Array = new Uint8Array(0);
+      let held: Uint8Array[] = [];
       const pump = (): boolean => {
         for (;;) {
           while (sent.left > 0 && from.writable >= RECORD) sent.left -= from.write(data);
-          if (held.length === 0) held = from.takeOutput();
-          const taken = held.length === 0 ? 0 : to.receive(held);
-          held = held.subarray(taken);
+          if (held.length === 0) held = from.takeOutputs();
+          let taken = 0;
+          for (let record = held[0]; record !== undefined; record = held[0]) {
+            const count = to.receive(record);
+            taken += count;
+            if (count < record.length) {
+              held[0] = record.subarray(count);
+              break;
+            }
+            held.shift();
+          }
           let read = 0;
           for (let chunk = to.read(); chunk !== undefined; chunk = to.read()) read += chunk.length;
           left -= read;

@@ -296,6 +296,12 @@ export class TlsEngine {
 
   /** Takes the bytes to send to the peer. The array is the caller's. */
   takeOutput(): Uint8Array {
+    const records = this.takeOutputs();
+    return records.length === 1 ? (records[0] as Uint8Array) : join(records);
+  }
+
+  /** The same as {@link TlsEngine.takeOutput} without joining: one array for each record, in order, for a gathering write. */
+  takeOutputs(): Uint8Array[] {
     if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.payKeyUpdate());
     if (this.#result !== undefined) this.#flightTaken = true;
     let output: Uint8Array[] = [];
@@ -304,7 +310,7 @@ export class TlsEngine {
     });
     // Protection that has failed meanwhile is found here and nowhere else.
     if (this.#events.length > 0) this.#settle();
-    return output.length === 1 ? (output[0] as Uint8Array) : join(output);
+    return output;
   }
 
   /** Sends close_notify after everything written so far (RFC 8446 6.1). Reading goes on. */

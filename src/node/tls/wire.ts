@@ -207,15 +207,21 @@ export class Wire {
   }
 
   #flush(written?: Callback): void {
-    const output = this.#engine.takeOutput();
-    if (output.length === 0) {
+    const output = this.#engine.takeOutputs();
+    const last = output.pop();
+    if (last === undefined) {
       written?.();
       return;
     }
-    this.#raw.write(output, (error) => {
+    const raw = this.#raw;
+    // The records of one flush go out in one gathering write.
+    raw.cork();
+    for (const record of output) raw.write(record);
+    raw.write(last, (error) => {
       if (!error) this.#hooks.active();
       written?.(error);
     });
+    raw.uncork();
   }
 
   /** What was read before stays readable; the alert goes out, and what still comes in is thrown away within bounds. */
