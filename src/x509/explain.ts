@@ -34,7 +34,8 @@ const REMEDIES: { readonly [Code in CauseCode]?: string } = {
   EE_KEY_TOO_SMALL: "reissue the certificate with a stronger key",
   CA_KEY_TOO_SMALL: "replace the issuer by one with a stronger key",
   CA_MD_TOO_WEAK: "reissue the certificate with a SHA-256 signature or better",
-  CERT_UNSUPPORTED_ALGORITHM: "use ECDSA on P-256, P-384 or P-521, Ed25519 or RSA",
+  CERT_UNSUPPORTED_ALGORITHM:
+    "use ECDSA on P-256, P-384 or P-521, Ed25519 or RSA, or a provider that has the algorithm",
   CERT_REJECTED: "send only the certificates of one chain",
 };
 

@@ -31,7 +31,14 @@ async function bundled(contents: string, conditions: readonly string[] = []) {
     conditions: [...conditions],
     logLevel: "silent",
   });
-  return { code: outputFiles[0]?.text as string, modules: Object.keys(metafile.inputs) };
+  const [output] = Object.values(metafile.outputs);
+  /** Those of which something is left. */
+  const kept = Object.entries(output?.inputs ?? {}).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
+  return {
+    code: outputFiles[0]?.text as string,
+    modules: Object.keys(metafile.inputs),
+    kept: kept.map(([path]) => path),
+  };
 }
 
 const everything = (name: string) => `import * as all from "./${source(name)}"; globalThis.keep?.(all);`;
@@ -118,5 +125,23 @@ describe("entry points", () => {
     expect(await libraries(everything("."))).toEqual(
       new Set(["@noble/hashes", "@noble/ciphers", "@noble/curves", "@noble/post-quantum", "micro-rsa-dsa-dh"]),
     );
+  });
+
+  it.each(["connect, nobleProvider", "createWebCryptoProvider, nobleProvider"])(
+    "have no X448, no Ed448, no ML-DSA and no other hybrid where { %s } is all that is imported",
+    async (names) => {
+      const { kept } = await bundled(`import { ${names} } from "./src/index.ts"; globalThis.keep?.(${names});`);
+      expect(kept.filter((path) => /ml-kem\.js$/.test(path))).toHaveLength(1);
+      expect(kept.filter((path) => /ed448\.js$|ml-dsa\.js$|-extras\.ts$/.test(path))).toEqual([]);
+    },
+  );
+
+  it("have of these what is imported and nothing else", async () => {
+    const { kept } = await bundled(
+      `import { nobleProvider, withExtras, x448 } from "./src/crypto/noble.ts";
+       globalThis.keep?.(withExtras(nobleProvider, { groups: [x448] }));`,
+    );
+    expect(kept.filter((path) => /ed448\.js$/.test(path))).toHaveLength(1);
+    expect(kept.filter((path) => /ml-dsa\.js$/.test(path))).toEqual([]);
   });
 });

@@ -44,7 +44,7 @@ export function connect(...args: unknown[]): TLSSocket {
   if (checkServerIdentity !== undefined && typeof checkServerIdentity !== "function") {
     throw argumentError("ERR_INVALID_ARG_TYPE", "checkServerIdentity must be a function");
   }
-  const { socket: given, allowHalfOpen, signal, highWaterMark, ALPNProtocols } = options;
+  const { socket: given, allowHalfOpen, signal, highWaterMark, ALPNProtocols, minDHSize } = options;
   const socket = new TLSSocket(
     given,
     {
@@ -68,7 +68,12 @@ export function connect(...args: unknown[]): TLSSocket {
     const { signal: _, onread: __, ...net } = options as ConnectOptions & { onread?: unknown };
     socket.connect(net as ConnectOptions);
   }
-  socket.on("secure", () => socket.emit("secureConnect"));
+  socket.on("secure", () => {
+    // As in node:tls, it is the handshake's outcome that is judged.
+    const { type, size = 0 } = (socket.getEphemeralKeyInfo() ?? {}) as { type?: string; size?: number };
+    if (minDHSize === undefined || type !== "DH" || size >= minDHSize) socket.emit("secureConnect");
+    else socket.destroy(nodeError("ERR_TLS_DH_PARAM_SIZE", `DH parameter size ${size} is less than ${minDHSize}`));
+  });
   return socket;
 }
 

@@ -11,7 +11,7 @@ const SESSIONS = "sessions are not resumed";
 const PSK = "pre-shared keys are not supported";
 const OCSP = "certificate status is neither asked for nor stapled";
 const ENGINES = "OpenSSL engines are not there; a key may be any object with `schemes` and `sign`";
-const DH = "finite-field groups are not offered in TLS 1.3 here";
+const DH = "in TLS 1.3 finite-field groups have names (RFC 7919): ffdhe2048 and the like in ecdhCurve";
 const TRACE = "OpenSSL's trace is not there; mutls/inspect shows every byte";
 
 /**
@@ -85,7 +85,6 @@ export const MEMBERS = {
     checkServerIdentity: true,
     host: true,
     lookup: true,
-    /** Nothing to check: Diffie-Hellman over finite fields is never negotiated. */
     minDHSize: true,
     path: true,
     port: true,
