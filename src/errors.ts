@@ -80,6 +80,8 @@ const CAUSES = {
   ERR_OSSL_X509_KEY_VALUES_MISMATCH: [undefined, "the private key does not belong to the certificate"],
   ERR_TLS_PEM: [undefined, "a PEM or DER input cannot be read"],
   ERR_TLS_OPTION: [undefined, "an option is unknown, contradictory or not supported"],
+  ERR_TLS_CERT_DECOMPRESSION: ["bad_certificate", "a compressed certificate cannot be decompressed"],
+  ERR_TLS_STATUS_RESPONSE: ["bad_certificate_status_response", "the stapled OCSP response is not acceptable"],
   CERT_HAS_EXPIRED: ["certificate_expired", "certificate has expired"],
   CERT_NOT_YET_VALID: ["certificate_expired", "certificate is not yet valid"],
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ["unknown_ca", "no trust anchor issued this chain"],

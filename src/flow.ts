@@ -30,6 +30,7 @@ export type HandshakeName =
   | "end_of_early_data"
   | "encrypted_extensions"
   | "certificate"
+  | "compressed_certificate"
   | "certificate_request"
   | "certificate_verify"
   | "finished"
@@ -50,7 +51,8 @@ export type Operation =
   | "session"
   | "find_psk"
   | "ticket"
-  | "anti_replay";
+  | "anti_replay"
+  | "compress";
 
 /** Why a flow stopped: resume it with the message, or with what the promise gave. */
 export type Suspension =

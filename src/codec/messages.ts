@@ -7,6 +7,7 @@ import { extensions } from "./extensions.ts";
 import {
   AlertDescription,
   AlertLevel,
+  CertificateCompressionAlgorithm,
   CipherSuiteId,
   ContentType,
   HandshakeType,
@@ -99,6 +100,14 @@ export const Certificate = /* @__PURE__ */ struct("Certificate", {
 });
 export type Certificate = ValueOf<typeof Certificate>;
 
+/** RFC 8879 4 */
+export const CompressedCertificate = /* @__PURE__ */ struct("CompressedCertificate", {
+  algorithm: uint(2, CertificateCompressionAlgorithm),
+  uncompressed_length: uint(3),
+  compressed_certificate_message: opaque(1, 0xffffff),
+});
+export type CompressedCertificate = ValueOf<typeof CompressedCertificate>;
+
 /** RFC 8446 4.4.3 */
 export const CertificateVerify = /* @__PURE__ */ struct("CertificateVerify", {
   algorithm: uint(2, SignatureScheme),
@@ -147,6 +156,7 @@ export const BODIES = {
   end_of_early_data: empty,
   encrypted_extensions: EncryptedExtensions,
   certificate: Certificate,
+  compressed_certificate: CompressedCertificate,
   certificate_request: CertificateRequest,
   certificate_verify: CertificateVerify,
   finished: Finished,

@@ -37,6 +37,7 @@ export const HandshakeType = /* @__PURE__ */ registry<HandshakeName>({
   certificate_verify: 15,
   finished: 20,
   key_update: 24,
+  compressed_certificate: 25,
   message_hash: 254,
 });
 
@@ -172,6 +173,9 @@ export const SignatureScheme = /* @__PURE__ */ registry({
 
 /** RFC 8446 4.2.9 */
 export const PskKeyExchangeMode = /* @__PURE__ */ registry({ psk_ke: 0, psk_dhe_ke: 1 });
+
+/** RFC 8879 7.3 */
+export const CertificateCompressionAlgorithm = /* @__PURE__ */ registry({ zlib: 1, brotli: 2, zstd: 3 });
 
 /** RFC 8446 4.6.3 */
 export const KeyUpdateRequest = /* @__PURE__ */ registry({ update_not_requested: 0, update_requested: 1 });

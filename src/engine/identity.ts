@@ -12,6 +12,10 @@ export interface IdentityOptions {
   readonly cert: string | Uint8Array | readonly Uint8Array[];
   /** PEM or DER (PKCS#8, SEC1, PKCS#1), or something that signs: a CryptoKey's or KMS's {@link Signer}. */
   readonly key: string | Uint8Array | Signer;
+  /** DER OCSPResponse to staple; sent to peers that ask. It is not looked into. */
+  readonly ocspResponse?: Uint8Array | undefined;
+  /** SignedCertificateTimestamps (RFC 6962 3.2), sent to peers that ask. They are not looked into. */
+  readonly scts?: readonly Uint8Array[] | undefined;
 }
 
 /**
@@ -29,8 +33,8 @@ export interface IdentityOptions {
 export function resolveIdentity(identity: Identity | IdentityOptions, provider: CryptoProvider): Identity {
   if ("parsed" in identity) return identity;
   const { cert, key } = identity;
-  if (typeof key !== "string" && !(key instanceof Uint8Array)) return createIdentity(certificateChain(cert), key);
-  const resolved = createIdentity(certificateChain(cert), provider.signer(parsePrivateKey(key)));
+  if (typeof key !== "string" && !(key instanceof Uint8Array)) return createIdentity(certificateChain(cert), key, identity);
+  const resolved = createIdentity(certificateChain(cert), provider.signer(parsePrivateKey(key)), identity);
   assertSameKey(resolved, provider);
   return resolved;
 }

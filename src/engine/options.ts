@@ -20,6 +20,7 @@ import type {
   ServerChoice,
   ServerConfig,
 } from "../handshake/config.ts";
+import type { CertificateCompression } from "../handshake/compression.ts";
 import type { CookieProtector } from "../handshake/cookie.ts";
 import type { Identity, IdentityRequest, OidFilter } from "../handshake/identity.ts";
 import type { PskMode } from "../handshake/psk.ts";
@@ -62,6 +63,14 @@ export interface CommonOptions {
   readonly pskModes?: readonly PskMode[] | undefined;
   /** A last word about an authenticated peer: `false` refuses it with access_denied. */
   readonly authorize?: ((peer: PeerIdentity | undefined, facts: Negotiated) => Awaitable<boolean>) | undefined;
+  /** Sends values that peers must ignore, so that they keep ignoring what they do not know (RFC 8701). Default false. */
+  readonly grease?: boolean | undefined;
+  /** Asks the peer for a stapled OCSP response; it is passed on as received, not judged. Default false. */
+  readonly requestStatus?: boolean | undefined;
+  /** Asks the peer for SignedCertificateTimestamps; they are passed on as received, not judged. Default false. */
+  readonly requestScts?: boolean | undefined;
+  /** Compresses and accepts compressed certificates (RFC 8879), in order of preference. Default: none. */
+  readonly certificateCompression?: readonly CertificateCompression[] | undefined;
   /** Longest handshake message accepted, in bytes. Default 131072. */
   readonly maxHandshakeMessage?: number | undefined;
   /** Longest certificate chain accepted. Default 16. */
@@ -155,6 +164,7 @@ export type ServerReplacement = Partial<
   Pick<ServerOptions, "identities" | "clientAuth" | "trust" | "verifier" | "alpn" | "sendAuthorities">
 >;
 
+const DEFAULT_MAX_MESSAGE = 0x20000;
 /** Room for eight full records with their headers and tags, so that as many can be in protection at once. */
 const DEFAULT_HIGH_WATER_MARK = 0x24000;
 const CLIENT_AUTH: readonly ClientAuth[] = ["off", "optional", "optional_no_ca", "on"];
@@ -187,6 +197,10 @@ const COMMON_NAMES = [
   "psks",
   "pskModes",
   "authorize",
+  "grease",
+  "requestStatus",
+  "requestScts",
+  "certificateCompression",
   "maxHandshakeMessage",
   "maxCertificates",
   "maxFragment",
@@ -354,7 +368,7 @@ function replacedOptions(options: ServerOptions, replaced: ServerReplacement): S
 export function resolveLimits(options: CommonOptions & Pick<ServerOptions, "cookies">): EngineLimits {
   return {
     statelessRetries: options.cookies !== undefined,
-    maxHandshakeMessage: within(options.maxHandshakeMessage, 1, 0xffffff, 0x20000, "maxHandshakeMessage"),
+    maxHandshakeMessage: within(options.maxHandshakeMessage, 1, 0xffffff, DEFAULT_MAX_MESSAGE, "maxHandshakeMessage"),
     maxFragment: within(options.maxFragment, 1, MAX_PLAINTEXT, MAX_PLAINTEXT, "maxFragment"),
     padding: options.padding,
     recordsPerKey: within(options.recordsPerKey, 2, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, "recordsPerKey"),
@@ -384,6 +398,11 @@ function resolveCommon(options: CommonOptions): CommonConfig {
     certificateSignatureSchemes: [...signatureSchemes.map((name) => SignatureScheme.codes[name]), ...PKCS1_SCHEMES],
     alpn: resolveAlpn(options.alpn),
     verifier: resolveVerifier(options),
+    grease: options.grease ?? false,
+    requestStatus: options.requestStatus ?? false,
+    requestScts: options.requestScts ?? false,
+    certificateCompression: options.certificateCompression ?? [],
+    maxCertificateBytes: options.maxHandshakeMessage ?? DEFAULT_MAX_MESSAGE,
     maxCertificates: within(options.maxCertificates, 1, 1000, 16, "maxCertificates"),
     pskModes: resolvePskModes(options.pskModes),
     authorize: options.authorize,

@@ -1,6 +1,6 @@
 /** Certificate, CertificateVerify and Finished, RFC 8446 4.4: written once, for both roles and directions. */
 import { concat, equal, equalConstantTime, utf8, wipe } from "../bytes/bytes.ts";
-import type { Extension } from "../codec/extensions.ts";
+import { type Extension, extension, find } from "../codec/extensions.ts";
 import {
   Certificate,
   CertificateVerify,
@@ -9,7 +9,8 @@ import {
   Finished,
   type HandshakeMessage,
 } from "../codec/messages.ts";
-import { SignatureScheme, type SignatureSchemeName } from "../codec/registry.ts";
+import { CertificateStatusType, SignatureScheme, type SignatureSchemeName } from "../codec/registry.ts";
+import { decode } from "../codec/schema.ts";
 import type { Hash } from "../crypto/provider.ts";
 import { schemeFits, verifyScheme } from "../crypto/signatures.ts";
 import { fault, type Side } from "../errors.ts";
@@ -18,6 +19,7 @@ import { finishedVerifyData } from "../schedule/secrets.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import { KeyUsage } from "../x509/certificate.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
+import { acceptedCompressions, compressCertificate, decompressCertificate } from "./compression.ts";
 import type { CommonConfig } from "./config.ts";
 import type { Identity } from "./identity.ts";
 import { call, type Epoch, type HandshakeEffects } from "./io.ts";
@@ -30,18 +32,36 @@ export function signedContent(side: Side, transcriptHash: Uint8Array): Uint8Arra
   return concat(PREFIX, utf8(`TLS 1.3, ${side} CertificateVerify`), Uint8Array.of(0), transcriptHash);
 }
 
+/** What a peer's Certificate message brings. */
+export interface ReceivedCertificate {
+  /** DER, possibly none. */
+  readonly certificates: readonly Uint8Array[];
+  /** Stapled to the first: DER OCSPResponse. */
+  readonly ocspResponse: Uint8Array | undefined;
+  /** SignedCertificateTimestamps of the first, RFC 6962 3.3. */
+  readonly scts: readonly Uint8Array[];
+}
+
+/** The messages that may bring a certificate, where compression was offered (RFC 8879 4). */
+export function certificateMessages(config: CommonConfig): readonly ("certificate" | "compressed_certificate")[] {
+  return acceptedCompressions(config).length > 0 ? ["certificate", "compressed_certificate"] : ["certificate"];
+}
+
 /**
- * The peer's chain out of its Certificate message, DER, possibly empty.
+ * The peer's chain out of its Certificate message, compressed or not.
  *
  * @param requested - Extensions of the request that the entries may answer, RFC 8446 4.4.2.
  */
-export function readCertificate(
+export function* readCertificate(
   config: CommonConfig,
   message: HandshakeMessage,
   context: Uint8Array,
   requested: readonly { readonly code: number }[],
-): readonly Uint8Array[] {
-  const body = decodeBody(Certificate, message);
+): Flow<ReceivedCertificate> {
+  const body =
+    message.type === "compressed_certificate"
+      ? decode(Certificate, yield* decompressCertificate(config, message), "the decompressed certificate")
+      : decodeBody(Certificate, message);
   if (!equal(body.certificate_request_context, context)) {
     throw fault("ERR_TLS_ILLEGAL_PARAMETER", "certificate_request_context is not the request's (RFC 8446 4.4.2)");
   }
@@ -52,7 +72,29 @@ export function readCertificate(
     );
   }
   for (const entry of body.certificate_list) checkResponses(entry.extensions, requested);
-  return body.certificate_list.map(({ cert_data }) => cert_data);
+  const block = body.certificate_list[0]?.extensions ?? [];
+  return {
+    certificates: body.certificate_list.map(({ cert_data }) => cert_data),
+    ocspResponse: find(block, "status_request")?.response,
+    scts: find(block, "signed_certificate_timestamp") ?? [],
+  };
+}
+
+/** What the other side wants to see beside a certificate. */
+export interface Wishes {
+  readonly ocspResponse: boolean;
+  readonly scts: boolean;
+  readonly compressions: readonly number[];
+}
+
+/** By its ClientHello or CertificateRequest. */
+export function wishesOf<M extends "CH" | "CR">(block: readonly Extension<M>[]): Wishes {
+  const value = (name: string) => block.find((entry) => entry.name === name)?.value;
+  return {
+    ocspResponse: value("status_request") !== undefined,
+    scts: value("signed_certificate_timestamp") !== undefined,
+    compressions: (value("compress_certificate") as readonly number[] | undefined) ?? [],
+  };
 }
 
 /** Checks the proof of possession that follows a non-empty Certificate. The transcript ends before `message`. */
@@ -94,16 +136,20 @@ export function* presentIdentity(
     readonly context: Uint8Array;
     readonly identity: Identity | undefined;
     readonly scheme: SignatureSchemeName | undefined;
+    readonly wishes: Wishes;
     readonly epoch?: Epoch;
   },
 ): Flow<void> {
-  const { side, context, identity, scheme } = presented;
+  const { side, context, identity, scheme, wishes } = presented;
   const epoch = presented.epoch ?? "handshake";
-  const none: readonly Extension<"CT">[] = [];
-  const certificate = encodeMessage("certificate", Certificate, {
+  const plain = encodeMessage("certificate", Certificate, {
     certificate_request_context: context,
-    certificate_list: (identity?.certificates ?? []).map((cert_data) => ({ cert_data, extensions: none })),
+    certificate_list: (identity?.certificates ?? []).map((cert_data, index) => ({
+      cert_data,
+      extensions: index === 0 && identity !== undefined ? entryExtensions(identity, wishes) : [],
+    })),
   });
+  const certificate = yield* compressCertificate(config, plain, wishes.compressions);
   transcript.add(certificate);
   effects.send(epoch, certificate);
   if (identity === undefined || scheme === undefined) return;
@@ -115,6 +161,16 @@ export function* presentIdentity(
   const verify = encodeMessage("certificate_verify", CertificateVerify, { algorithm, signature });
   transcript.add(verify);
   effects.send(epoch, verify);
+}
+
+/** RFC 8446 4.4.2.1 and RFC 6962 3.3.1: to those who asked. */
+function entryExtensions({ ocspResponse, scts }: Identity, wishes: Wishes): readonly Extension<"CT">[] {
+  const block: Extension<"CT">[] = [];
+  if (wishes.ocspResponse && ocspResponse !== undefined) {
+    block.push(extension("status_request", { status_type: CertificateStatusType.codes.ocsp, response: ocspResponse }));
+  }
+  if (wishes.scts && scts.length > 0) block.push(extension("signed_certificate_timestamp", scts));
+  return block;
 }
 
 /** Sends Finished, RFC 8446 4.4.4. `baseKey` is this side's handshake traffic secret. */

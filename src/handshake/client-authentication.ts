@@ -6,17 +6,11 @@ import type { Flow } from "../flow.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { acceptAnyVerifier } from "../x509/verifier.ts";
-import { checkCertificateVerify, readCertificate } from "./auth.ts";
-import type { HandshakeResult, ServerChoice, ServerConfig } from "./config.ts";
+import { certificateMessages, checkCertificateVerify, readCertificate } from "./auth.ts";
+import { NOBODY, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
 import { receive } from "./io.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
-
-/** Who a client is. */
-export type AuthenticatedClient = Pick<HandshakeResult, "peer" | "peerCertificates" | "peerSignatureScheme">;
-
-/** A client that showed nothing. */
-export const NOBODY: AuthenticatedClient = { peer: undefined, peerCertificates: [], peerSignatureScheme: undefined };
 
 /** Rejections that `optional_no_ca` lets pass, as nginx does: the CA is unknown, and nothing else is wrong. */
 const UNKNOWN_CA_CODES: readonly string[] = [
@@ -32,9 +26,10 @@ export function* authenticateClient(
   choice: ServerChoice,
   transcript: Transcript,
   requested: readonly Extension<"CR">[],
-): Flow<AuthenticatedClient> {
-  let message: HandshakeMessage = yield* receive("WAIT_CERT", ["certificate"]);
-  const peerCertificates = readCertificate(config, message, NO_CONTEXT, requested);
+): Flow<PeerFacts> {
+  let message: HandshakeMessage = yield* receive("WAIT_CERT", certificateMessages(config));
+  const received = yield* readCertificate(config, message, NO_CONTEXT, requested);
+  const { certificates: peerCertificates } = received;
   if (peerCertificates.length === 0) {
     if (choice.clientAuth !== "optional" && choice.clientAuth !== "optional_no_ca")
       throw fault("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
@@ -46,7 +41,13 @@ export function* authenticateClient(
   message = yield* receive("WAIT_CV", ["certificate_verify"]);
   const peerSignatureScheme = yield* checkCertificateVerify(config, message, peer, transcript);
   transcript.add(message.bytes);
-  return { peer, peerCertificates, peerSignatureScheme };
+  return {
+    peer,
+    peerCertificates,
+    peerSignatureScheme,
+    peerOcspResponse: received.ocspResponse,
+    peerScts: received.scts,
+  };
 }
 
 /** Verifies a client's chain, at the first handshake and at every resumption. */

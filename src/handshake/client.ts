@@ -18,7 +18,15 @@ import { fault } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
 import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
-import { checkCertificateVerify, checkFinished, presentIdentity, readCertificate, sendFinished } from "./auth.ts";
+import {
+  certificateMessages,
+  checkCertificateVerify,
+  checkFinished,
+  presentIdentity,
+  readCertificate,
+  sendFinished,
+  wishesOf,
+} from "./auth.ts";
 import {
   checkAcceptedEarlyData,
   type KnownKey,
@@ -27,7 +35,7 @@ import {
   selectedKey,
   verifyServer,
 } from "./client-psk.ts";
-import type { ClientConfig, HandshakeResult } from "./config.ts";
+import { type ClientConfig, type HandshakeResult, NOBODY, type PeerFacts } from "./config.ts";
 import { type Identity, type IdentityRequest, selectClientIdentity, usableScheme } from "./identity.ts";
 import { call, type HandshakeEffects, receive } from "./io.ts";
 import { applicationKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
@@ -37,7 +45,7 @@ import { handshakeResult } from "./result.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
 
-interface AuthenticatedServer extends Pick<HandshakeResult, "peer" | "peerCertificates" | "peerSignatureScheme"> {
+interface AuthenticatedServer extends PeerFacts {
   /** The server wants to know who the client is. */
   readonly request: IdentityRequest | undefined;
 }
@@ -164,6 +172,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       context: NO_CONTEXT,
       identity,
       scheme: signatureScheme,
+      wishes: request.wishes,
     });
   }
   sendFinished(effects, transcript, hash, handshakeTraffic.client);
@@ -189,24 +198,29 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
 
 /** What a key says of the server: nothing, unless it comes from a session. */
 function authenticatedBefore({ resumes }: KnownKey): AuthenticatedServer {
+  if (resumes === undefined) return { request: undefined, ...NOBODY };
+  const { peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } = resumes.session;
   return {
     request: undefined,
-    peer: resumes?.peer,
-    peerCertificates: resumes?.session.peerCertificates ?? [],
-    peerSignatureScheme: resumes?.session.peerSignatureScheme,
+    peer: resumes.peer,
+    peerCertificates,
+    peerSignatureScheme,
+    peerOcspResponse,
+    peerScts,
   };
 }
 
 /** CertificateRequest, Certificate and CertificateVerify, RFC 8446 4.3.2 and 4.4. */
 function* authenticateServer(config: ClientConfig, transcript: Transcript, offer: Offer): Flow<AuthenticatedServer> {
-  let message = yield* receive("WAIT_CERT_CR", ["certificate_request", "certificate"]);
+  let message = yield* receive("WAIT_CERT_CR", ["certificate_request", ...certificateMessages(config)]);
   let request: IdentityRequest | undefined;
   if (message.type === "certificate_request") {
     request = readRequest(message);
     transcript.add(message.bytes);
-    message = yield* receive("WAIT_CERT", ["certificate"]);
+    message = yield* receive("WAIT_CERT", certificateMessages(config));
   }
-  const peerCertificates = readCertificate(config, message, NO_CONTEXT, offer.block);
+  const received = yield* readCertificate(config, message, NO_CONTEXT, offer.block);
+  const { certificates: peerCertificates } = received;
   if (peerCertificates.length === 0)
     throw fault("ERR_TLS_DECODE_ERROR", "the server sent no certificate (RFC 8446 4.4.2.4)");
   const peer = yield* verifyServer(config, peerCertificates);
@@ -215,7 +229,14 @@ function* authenticateServer(config: ClientConfig, transcript: Transcript, offer
   message = yield* receive("WAIT_CV", ["certificate_verify"]);
   const peerSignatureScheme = yield* checkCertificateVerify(config, message, peer, transcript);
   transcript.add(message.bytes);
-  return { request, peer, peerCertificates, peerSignatureScheme };
+  return {
+    request,
+    peer,
+    peerCertificates,
+    peerSignatureScheme,
+    peerOcspResponse: received.ocspResponse,
+    peerScts: received.scts,
+  };
 }
 
 /** Looks at the version before the extensions: a TLS 1.2 server's are not legal in TLS 1.3, and that is not the news. */
@@ -248,6 +269,7 @@ function readRequest(message: HandshakeMessage): IdentityRequest {
     certificateSignatureSchemes: find(extensions, "signature_algorithms_cert") ?? signatureSchemes,
     authorities: find(extensions, "certificate_authorities") ?? [],
     oidFilters: find(extensions, "oid_filters") ?? [],
+    wishes: wishesOf(extensions),
   };
 }
 

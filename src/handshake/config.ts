@@ -6,6 +6,7 @@ import type { CipherSuite, CryptoProvider, Group } from "../crypto/provider.ts";
 import type { Awaitable } from "../flow.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import type { CertificateVerifier } from "../x509/verifier.ts";
+import type { CertificateCompression } from "./compression.ts";
 import type { CookieProtector } from "./cookie.ts";
 import type { Identity, IdentityRequest, OidFilter } from "./identity.ts";
 import type { ExternalPsk, PskKind, PskMode } from "./psk.ts";
@@ -30,6 +31,16 @@ export interface CommonConfig {
   /** In order of preference; empty: no ALPN. */
   readonly alpn: readonly string[];
   readonly verifier: CertificateVerifier;
+  /** Sends values that peers must ignore, RFC 8701. */
+  readonly grease: boolean;
+  /** Asks for stapled OCSP responses. */
+  readonly requestStatus: boolean;
+  /** Asks for SignedCertificateTimestamps. */
+  readonly requestScts: boolean;
+  /** In order of preference. */
+  readonly certificateCompression: readonly CertificateCompression[];
+  /** Longest Certificate message accepted when decompressed, in bytes. */
+  readonly maxCertificateBytes: number;
   /** Longest chain accepted from the peer, in certificates. */
   readonly maxCertificates: number;
   /** In order of preference; what a client offers and a server accepts (RFC 8446 4.2.9). */
@@ -134,6 +145,10 @@ export interface HandshakeResult extends Negotiated {
   /** The peer's chain as received, DER. */
   readonly peerCertificates: readonly Uint8Array[];
   readonly peerSignatureScheme: SignatureSchemeName | undefined;
+  /** What the peer stapled, DER OCSPResponse: as received. */
+  readonly peerOcspResponse: Uint8Array | undefined;
+  /** The peer's SignedCertificateTimestamps, RFC 6962 3.2: as received. */
+  readonly peerScts: readonly Uint8Array[];
   /** The identity this side presented. */
   readonly identity: Identity | undefined;
   readonly signatureScheme: SignatureSchemeName | undefined;
@@ -153,3 +168,18 @@ export interface HandshakeResult extends Negotiated {
   readonly exporterSecret: Uint8Array;
   readonly resumptionSecret: Uint8Array;
 }
+
+/** What is known of a peer from its certificate. */
+export type PeerFacts = Pick<
+  HandshakeResult,
+  "peer" | "peerCertificates" | "peerSignatureScheme" | "peerOcspResponse" | "peerScts"
+>;
+
+/** A peer that showed no certificate. */
+export const NOBODY: PeerFacts = {
+  peer: undefined,
+  peerCertificates: [],
+  peerSignatureScheme: undefined,
+  peerOcspResponse: undefined,
+  peerScts: [],
+};

@@ -10,6 +10,7 @@ import type { Certificate } from "../x509/certificate.ts";
 import { DistinguishedName } from "../x509/distinguished.ts";
 import { matchesHost } from "../x509/names.ts";
 import { parseCertificate } from "../x509/parse.ts";
+import type { Wishes } from "./auth.ts";
 import type { HandshakeEvent } from "./io.ts";
 
 /** A certificate chain and the key of its first certificate. */
@@ -18,6 +19,10 @@ export interface Identity {
   readonly certificates: readonly Uint8Array[];
   readonly parsed: readonly Certificate[];
   readonly signer: Signer;
+  /** DER OCSPResponse to staple, RFC 6960; sent to those who ask. */
+  readonly ocspResponse: Uint8Array | undefined;
+  /** SignedCertificateTimestamps, RFC 6962 3.2; sent to those who ask. */
+  readonly scts: readonly Uint8Array[];
   /** The signer's schemes that fit the certificate's key. */
   readonly schemes: readonly SignatureSchemeName[];
 }
@@ -37,6 +42,8 @@ export interface IdentityRequest {
   /** DER distinguished names; empty: no hint. */
   readonly authorities: readonly Uint8Array[];
   readonly oidFilters: readonly OidFilter[];
+  /** What else it wants to see. */
+  readonly wishes: Wishes;
 }
 
 /**
@@ -45,7 +52,11 @@ export interface IdentityRequest {
  * @param certificates - DER, the end entity's first.
  * @throws TlsError `ERR_TLS_KEY` when the signer's schemes do not fit the certificate's key.
  */
-export function createIdentity(certificates: readonly Uint8Array[], signer: Signer): Identity {
+export function createIdentity(
+  certificates: readonly Uint8Array[],
+  signer: Signer,
+  { ocspResponse, scts = [] }: { ocspResponse?: Uint8Array | undefined; scts?: readonly Uint8Array[] | undefined } = {},
+): Identity {
   const parsed = certificates.map((der) => parseCertificate(der));
   const leaf = parsed[0];
   if (leaf === undefined) throw fault("ERR_TLS_OPTION", "an identity needs a certificate");
@@ -57,7 +68,7 @@ export function createIdentity(certificates: readonly Uint8Array[], signer: Sign
       `the key signs ${signer.schemes.join(", ")}, the certificate of ${leaf.subject.text} has a key of type ${type}`,
     );
   }
-  return { certificates, parsed, signer, schemes };
+  return { certificates, parsed, signer, schemes, ocspResponse, scts };
 }
 
 /** The first of the identity's schemes that the peer accepts. */

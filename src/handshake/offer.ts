@@ -3,6 +3,7 @@ import { utf8 } from "../bytes/bytes.ts";
 import { type Extension, extension, find } from "../codec/extensions.ts";
 import { ClientHello, encodeMessage, type HelloRetryRequest, type ServerHello } from "../codec/messages.ts";
 import {
+  CertificateStatusType,
   CipherSuiteId,
   NamedGroup,
   type NamedGroupName,
@@ -16,7 +17,9 @@ import { type Flow, wait } from "../flow.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import { parseAddress } from "../x509/address.ts";
 import type { KnownKey, KnownKeys } from "./client-psk.ts";
+import { acceptedCompressions } from "./compression.ts";
 import type { ClientConfig } from "./config.ts";
+import { drawGrease, greaseExtension } from "./grease.ts";
 import { checkResponses } from "./negotiate.ts";
 import { bindersLength, pskBinder } from "./psk.ts";
 
@@ -34,34 +37,49 @@ export function* firstOffer(config: ClientConfig, known: KnownKeys, transcript: 
   const groups = config.groups.filter(({ name }) => config.keyShareGroups.includes(name));
   const shares = yield* generateShares(config, groups);
   const schemes = config.signatureSchemes.map((name) => SignatureScheme.codes[name]);
-  const block: Extension<"CH">[] = [];
+  const grease = drawGrease(config);
+  const greased = (code: number | undefined): readonly number[] => (code === undefined ? [] : [code]);
+  const block: Extension<"CH">[] = grease === undefined ? [] : [greaseExtension(grease.extensions[0])];
   if (config.serverName !== undefined && parseAddress(config.serverName) === undefined) {
     block.push(extension("server_name", [{ name_type: 0, host_name: utf8(config.serverName) }]));
   }
   block.push(
-    extension(
-      "supported_groups",
-      config.groups.map(({ name }) => NamedGroup.codes[name]),
-    ),
-    extension("signature_algorithms", schemes),
+    extension("supported_groups", [
+      ...greased(grease?.group),
+      ...config.groups.map(({ name }) => NamedGroup.codes[name]),
+    ]),
+    extension("signature_algorithms", [...greased(grease?.scheme), ...schemes]),
     extension("signature_algorithms_cert", config.certificateSignatureSchemes),
-    extension("supported_versions", [ProtocolVersion.codes["TLS 1.3"]]),
-    extension("key_share", shareEntries(shares)),
+    extension("supported_versions", [...greased(grease?.version), ProtocolVersion.codes["TLS 1.3"]]),
+    extension("key_share", [
+      ...greased(grease?.group).map((group) => ({ group, key_exchange: Uint8Array.of(0) })),
+      ...shareEntries(shares),
+    ]),
   );
+  if (config.requestStatus) {
+    const status_type = CertificateStatusType.codes.ocsp;
+    block.push(
+      extension("status_request", { status_type, responder_id_list: [], request_extensions: new Uint8Array(0) }),
+    );
+  }
+  if (config.requestScts) block.push(extension("signed_certificate_timestamp", true));
+  const compressions = acceptedCompressions(config);
+  if (compressions.length > 0) block.push(extension("compress_certificate", compressions));
   if (config.alpn.length > 0) {
     block.push(extension("application_layer_protocol_negotiation", config.alpn.map(utf8)));
   }
   // Without it a server would send no tickets either.
   if (known.keys.length > 0 || config.sessions !== undefined) {
     const modes = config.pskModes.map((mode) => PskKeyExchangeMode.codes[mode]);
-    block.push(extension("psk_key_exchange_modes", modes));
+    block.push(extension("psk_key_exchange_modes", [...modes, ...greased(grease?.pskMode)]));
   }
   if (known.early) block.push(extension("early_data", true));
+  if (grease !== undefined) block.push(greaseExtension(grease.extensions[1], 0));
   const hello = {
     legacy_version: ProtocolVersion.codes["TLS 1.2"],
     random: config.sources.random("client_random", 32),
     legacy_session_id: config.compatibilityMode ? config.sources.random("legacy_session_id", 32) : new Uint8Array(0),
-    cipher_suites: config.suites.map(({ name }) => CipherSuiteId.codes[name]),
+    cipher_suites: [...greased(grease?.suite), ...config.suites.map(({ name }) => CipherSuiteId.codes[name])],
     legacy_compression_methods: Uint8Array.of(0),
   };
   return buildOffer(config, { hello, block, shares, keys: known.keys }, transcript);

@@ -6,8 +6,8 @@ import type { CipherSuite } from "../crypto/provider.ts";
 import { TlsError } from "../errors.ts";
 import type { Flow } from "../flow.ts";
 import type { Transcript } from "../schedule/transcript.ts";
-import { type AuthenticatedClient, NOBODY, verifyClient } from "./client-authentication.ts";
-import type { ServerChoice, ServerConfig } from "./config.ts";
+import { verifyClient } from "./client-authentication.ts";
+import { NOBODY, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
 import { call } from "./io.ts";
 import type { OpenedClientHello } from "./negotiate.ts";
 import type { Opening } from "./opening.ts";
@@ -23,7 +23,7 @@ export interface AcceptedPsk extends PreSharedKey {
   /** `selected_identity` */
   readonly index: number;
   /** Who the client is: verified again now, from the chain in its ticket. */
-  readonly client: AuthenticatedClient;
+  readonly client: PeerFacts;
   readonly authenticatedAt: number;
   readonly session: Session | undefined;
   /** Milliseconds since the ticket was issued, as the client sees it. */
@@ -131,12 +131,12 @@ function mayResume(session: Session, choice: ServerChoice, hello: OpenedClientHe
  * The client behind a session under today's trust, time and rules; `undefined` when it has to show its certificate
  * again, and be refused then.
  */
-function* verifyAgain({ config, choice }: PskQuestion, session: Session): Flow<AuthenticatedClient | undefined> {
-  const { peerCertificates, peerSignatureScheme } = session;
+function* verifyAgain({ config, choice }: PskQuestion, session: Session): Flow<PeerFacts | undefined> {
+  const { peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } = session;
   if (peerCertificates.length === 0) return NOBODY;
   try {
     const peer = yield* verifyClient(config, choice, peerCertificates);
-    return { peer, peerCertificates, peerSignatureScheme };
+    return { peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts };
   } catch (error) {
     if (error instanceof TlsError && error.rejection !== undefined) return undefined;
     throw error;

@@ -10,9 +10,11 @@ import { type Flow, wait } from "../flow.ts";
 import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
-import { checkFinished, presentIdentity, sendFinished } from "./auth.ts";
-import { authenticateClient, NOBODY } from "./client-authentication.ts";
-import type { HandshakeResult, Negotiated, ServerChoice, ServerConfig } from "./config.ts";
+import { checkFinished, presentIdentity, sendFinished, wishesOf } from "./auth.ts";
+import { authenticateClient } from "./client-authentication.ts";
+import { acceptedCompressions } from "./compression.ts";
+import { type HandshakeResult, type Negotiated, NOBODY, type ServerChoice, type ServerConfig } from "./config.ts";
+import { withGrease } from "./grease.ts";
 import { type Identity, selectServerIdentity } from "./identity.ts";
 import { call, type HandshakeEffects, receive } from "./io.ts";
 import { applicationKeys, earlyKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
@@ -108,7 +110,12 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     effects.send("handshake", request);
   }
   if (presented !== undefined) {
-    yield* presentIdentity(config, effects, transcript, { side: "server", context: NO_CONTEXT, ...presented });
+    yield* presentIdentity(config, effects, transcript, {
+      side: "server",
+      context: NO_CONTEXT,
+      wishes: wishesOf(hello.extensions),
+      ...presented,
+    });
   }
   sendFinished(effects, transcript, hash, handshakeTraffic.server);
 
@@ -208,9 +215,13 @@ function certificateRequestBlock(config: ServerConfig, choice: ServerChoice): re
     ),
     extension("signature_algorithms_cert", config.certificateSignatureSchemes),
   ];
+  if (config.requestStatus) block.push(extension("status_request", true));
+  if (config.requestScts) block.push(extension("signed_certificate_timestamp", true));
+  const compressions = acceptedCompressions(config);
+  if (compressions.length > 0) block.push(extension("compress_certificate", compressions));
   if (choice.authorities.length > 0) block.push(extension("certificate_authorities", choice.authorities));
   if (config.oidFilters.length > 0) block.push(extension("oid_filters", config.oidFilters));
-  return arranged(config, "CR", block);
+  return arranged(config, "CR", withGrease(config, block));
 }
 
 function arranged<M extends "SH" | "HRR" | "EE" | "CR">(

@@ -35,10 +35,13 @@ export interface Session {
   /** The peer's chain, DER; empty when it presented none. */
   readonly peerCertificates: readonly Uint8Array[];
   readonly peerSignatureScheme: SignatureSchemeName | undefined;
+  readonly peerOcspResponse: Uint8Array | undefined;
+  readonly peerScts: readonly Uint8Array[];
   /** The server's policy version when it was issued. */
   readonly policy: string;
 }
 
+const NOTHING = new Uint8Array(0);
 const FORMAT = 1;
 const text = opaque(0, 0xff);
 
@@ -56,6 +59,8 @@ const SessionState = /* @__PURE__ */ struct("SessionState", {
   policy: text,
   key: opaque(32, 64),
   ticket: opaque(0, 0xffff),
+  ocsp_response: opaque(0, 0xffffff),
+  scts: list(opaque(1, 0xffff), "sct", 0, 0xffff),
   certificates: list(opaque(1, 0xffffff), "certificate", 0, 0xffffff),
 });
 
@@ -95,6 +100,8 @@ export function encodeSession(session: Session): Uint8Array {
     policy: utf8(session.policy),
     key: session.key,
     ticket: session.ticket,
+    ocsp_response: session.peerOcspResponse ?? NOTHING,
+    scts: session.peerScts,
     certificates: session.peerCertificates,
   });
 }
@@ -131,6 +138,8 @@ export function decodeSession(bytes: Uint8Array): Session {
     maxEarlyData: state.max_early_data,
     serverName: latin1(state.server_name) || undefined,
     alpn: latin1(state.alpn) || undefined,
+    peerOcspResponse: state.ocsp_response.length > 0 ? state.ocsp_response : undefined,
+    peerScts: state.scts,
     peerCertificates: state.certificates,
     peerSignatureScheme: scheme as SignatureSchemeName | undefined,
     policy: latin1(state.policy),
@@ -149,10 +158,7 @@ export function resumableFacts(
   result: HandshakeResult,
   suite: CipherSuite,
   nonce: Uint8Array,
-): Pick<
-  Session,
-  "key" | "cipherSuite" | "serverName" | "alpn" | "peerCertificates" | "peerSignatureScheme" | "authenticatedAt"
-> {
+): Omit<Session, "ticket" | "createdAt" | "lifetime" | "ageAdd" | "maxEarlyData" | "policy"> {
   return {
     key: ticketPsk(suite.hash, result.resumptionSecret, nonce),
     cipherSuite: suite.name,
@@ -160,6 +166,8 @@ export function resumableFacts(
     alpn: result.alpn,
     peerCertificates: result.peerCertificates,
     peerSignatureScheme: result.peerSignatureScheme,
+    peerOcspResponse: result.peerOcspResponse,
+    peerScts: result.peerScts,
     authenticatedAt: result.authenticatedAt,
   };
 }

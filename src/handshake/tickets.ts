@@ -5,6 +5,7 @@ import { encodeMessage, NewSessionTicket } from "../codec/messages.ts";
 import type { CipherSuite, CryptoProvider } from "../crypto/provider.ts";
 import type { Awaitable, Flow } from "../flow.ts";
 import type { HandshakeResult, ServerConfig } from "./config.ts";
+import { withGrease } from "./grease.ts";
 import { call } from "./io.ts";
 import { decodeSession, encodeSession, isFresh, resumableFacts, type Session } from "./session.ts";
 
@@ -107,7 +108,8 @@ function* issueTicket(
     config.sources.ticket(store, state, createdAt + 1000 * lifetime, { provider: config.provider, now: createdAt }),
   );
   if (ticket === undefined) return undefined;
-  const extensions: Extension<"NST">[] = maxEarlyData > 0 ? [extension("early_data", maxEarlyData)] : [];
+  const early: Extension<"NST">[] = maxEarlyData > 0 ? [extension("early_data", maxEarlyData)] : [];
+  const extensions = withGrease(config, early);
   return encodeMessage("new_session_ticket", NewSessionTicket, {
     ticket_lifetime: lifetime,
     ticket_age_add,

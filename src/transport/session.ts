@@ -47,6 +47,8 @@ export interface SessionFacts
     | "peer"
     | "peerCertificates"
     | "peerSignatureScheme"
+    | "peerOcspResponse"
+    | "peerScts"
     | "signatureScheme"
     | "psk"
     | "resumed"
@@ -222,6 +224,8 @@ class Connection {
       peer: result.peer,
       peerCertificates: result.peerCertificates,
       peerSignatureScheme: result.peerSignatureScheme,
+      peerOcspResponse: result.peerOcspResponse,
+      peerScts: result.peerScts,
       signatureScheme: result.signatureScheme,
       verified: result.peer?.verified ?? false,
       psk: result.psk,

@@ -1,12 +1,14 @@
 /** From the runner's settings to the library's options. */
 import { readFileSync } from "node:fs";
-import { equal, utf8 } from "../../src/bytes/bytes.ts";
+import { concat, equal, utf8 } from "../../src/bytes/bytes.ts";
+import { toHex } from "../../src/bytes/hex.ts";
 import {
   NamedGroup,
   type NamedGroupName,
   SignatureScheme,
   type SignatureSchemeName,
 } from "../../src/codec/registry.ts";
+import { decode, list, opaque } from "../../src/codec/schema.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import type { CryptoProvider, Signer } from "../../src/crypto/provider.ts";
 import {
@@ -18,6 +20,7 @@ import {
   strikeRegister,
 } from "../../src/engine/index.ts";
 import { fault, TlsError } from "../../src/errors.ts";
+import type { CertificateCompression } from "../../src/handshake/compression.ts";
 import type { ClientHelloInfo } from "../../src/handshake/config.ts";
 import type { Identity, IdentityRequest } from "../../src/handshake/identity.ts";
 import type { Session } from "../../src/handshake/session.ts";
@@ -31,6 +34,8 @@ const STARTED = Date.now();
 
 /** What is remembered from one connection of this process to the next. */
 export interface Memory {
+  /** Certificates that have been judged. */
+  readonly seen: Set<string>;
   /** Of the connection before. */
   previous: { readonly alpn: string | undefined; readonly early: boolean } | undefined;
   readonly tickets: ReturnType<typeof sealedTickets>;
@@ -52,6 +57,7 @@ export interface Findings {
 
 export function rememberNothing(): Memory {
   return {
+    seen: new Set(),
     previous: undefined,
     tickets: sealedTickets(),
     antiReplay: strikeRegister({ clock: () => STARTED }),
@@ -72,11 +78,15 @@ function common(settings: Settings, memory: Memory, findings: Findings) {
     provider,
     // It stands still, so that ages are what the runner says they are.
     clock: () => STARTED + memory.clockOffset,
-    verifier: verifierFor(settings, findings),
+    verifier: verifierFor(settings, memory, findings),
     ...(groups && { groups }),
     ...(settings.verifyPrefs && { signatureSchemes: verifiable(settings.verifyPrefs) }),
     ...(settings.maxSendFragment && { maxFragment: settings.maxSendFragment }),
     ...(settings.maxCertList && { maxHandshakeMessage: settings.maxCertList }),
+    requestStatus: settings.enableOcspStapling === true,
+    requestScts: settings.enableSignedCertTimestamps === true,
+    certificateCompression: compressionsOf(settings),
+    grease: settings.enableGrease === true,
     psks: settings.credentials.filter(({ type }) => type === "psk").map(pskOf),
     pskModes: ["psk_dhe_ke"] as const,
   };
@@ -141,6 +151,9 @@ export function serverOptions(settings: Settings, memory: Memory, findings: Find
         if (settings.failEarlyCallback || settings.failDdosCallback)
           throw fault("ERR_TLS_CALLBACK_FAILED", "CONNECTION_REJECTED");
         if (settings.failCertCallback) throw fault("ERR_TLS_CALLBACK_FAILED", "CERT_CB_ERROR");
+        const asksForStatus = hello.raw.extensions?.some(({ name }) => name === "status_request");
+        if (settings.failOcspCallback && settings.useOcspCallback && asksForStatus)
+          throw fault("ERR_TLS_CALLBACK_FAILED", "OCSP_CB_ERROR");
         const alpn = rejectAlpn ? ["no such protocol"] : !selectAlpn || declineAlpn ? [] : [selectAlpn];
         const authorities = find47(hello);
         const chosen = select(identities, hello.signatureSchemes, authorities, findings);
@@ -156,16 +169,23 @@ function find47({ raw }: ClientHelloInfo): readonly Uint8Array[] {
 }
 
 /** Accepts every chain, or none. */
-function verifierFor(settings: Settings, findings: Findings): CertificateVerifier {
+function verifierFor(settings: Settings, memory: Memory, findings: Findings): CertificateVerifier {
   const any = acceptAnyVerifier();
   return {
     *verify(request) {
       findings.verified = true;
+      const der = Buffer.from(request.certificates[0] as Uint8Array).toString("hex");
+      // At a resumption the original looks again only when told to.
+      const again = memory.seen.has(der) && !settings.reverifyOnResume;
+      memory.seen.add(der);
       const identity = yield* any.verify(request);
       if (settings.async) {
         yield { need: "promise", operation: "verify_certificate", promise: new Promise((r) => setImmediate(r)) };
       }
-      if (settings.verifyFail) throw settings.useCustomVerifyCallback ? fault("CERT_REJECTED") : REFUSAL();
+      if (settings.failOcspCallback && !settings.server && settings.useOcspCallback)
+        throw fault("ERR_TLS_STATUS_RESPONSE", "OCSP_CB_ERROR");
+      const strict = settings.verifyPeer || settings.requireAnyClientCertificate || settings.useCustomVerifyCallback;
+      if (settings.verifyFail && strict && !again) throw settings.useCustomVerifyCallback ? fault("CERT_REJECTED") : REFUSAL();
       return { ...identity, verified: true };
     },
   };
@@ -186,9 +206,9 @@ function identitiesOf(settings: Settings): ShimIdentity["identity"][] & { detail
       ? [{ identity: identityOf(settings, credential), index, mustMatchIssuer: credential.mustMatchIssuer === true }]
       : [],
   );
-  const { certFile, keyFile, signingPrefs } = settings;
+  const { certFile, keyFile, ...rest } = settings;
   if (certFile !== undefined && keyFile !== undefined) {
-    const identity = identityOf(settings, { type: "x509", certFile, keyFile, ...(signingPrefs && { signingPrefs }) });
+    const identity = identityOf(settings, { ...rest, type: "x509", certFile, keyFile });
     listed.push({ identity, index: -1, mustMatchIssuer: false });
   }
   return Object.assign(
@@ -221,7 +241,8 @@ function signsFor({ schemes }: Identity, accepted: readonly number[]): boolean {
   return schemes.some((scheme) => accepted.includes(SignatureScheme.codes[scheme]));
 }
 
-function identityOf(settings: Settings, { certFile, keyFile, signingPrefs }: Credential): Identity {
+function identityOf(settings: Settings, credential: Credential): Identity {
+  const { certFile, keyFile, signingPrefs, ocspResponse, signedCertTimestamps } = credential;
   const [cert, key] = [certFile, keyFile].map((file) => readFileSync(file as string, "utf8")) as [string, string];
   const identity = resolveIdentity({ cert, key }, provider as CryptoProvider);
   const schemes = signingPrefs?.map(schemeName).filter((name) => identity.schemes.includes(name)) ?? identity.schemes;
@@ -229,7 +250,46 @@ function identityOf(settings: Settings, { certFile, keyFile, signingPrefs }: Cre
     schemes,
     sign: (scheme, message) => late(settings, () => identity.signer.sign(scheme, message) as Uint8Array),
   };
-  return { ...identity, schemes, signer };
+  const declined = settings.useOcspCallback && (settings.declineOcspCallback || settings.failOcspCallback);
+  return {
+    ...identity,
+    schemes,
+    signer,
+    ocspResponse: declined ? undefined : ocspResponse,
+    scts: signedCertTimestamps === undefined ? [] : sctsOf(signedCertTimestamps),
+  };
+}
+
+/** The runner gives the extension's content; what is not one is not sent. */
+function sctsOf(list: Uint8Array): readonly Uint8Array[] {
+  return decode(list16, list);
+}
+const list16 = list(opaque(1, 0xffff), "sct", 1, 0xffff);
+
+/** The runner's own algorithms: a prefix added, two zeros cut off, a random byte added. */
+function compressionsOf(settings: Settings): readonly CertificateCompression[] {
+  const all: readonly CertificateCompression[] = [
+    {
+      algorithm: 0xff02,
+      compress: (plain) => concat(Uint8Array.of(1, 2, 3, 4), plain),
+      decompress: (bytes) => {
+        if (toHex(bytes.subarray(0, 4)) !== "01020304") throw new Error("not compressed so");
+        return bytes.subarray(4);
+      },
+    },
+    {
+      algorithm: 0xff01,
+      compress: (plain) => plain.subarray(2),
+      decompress: (bytes) => concat(new Uint8Array(2), bytes),
+    },
+    {
+      algorithm: 0xff03,
+      compress: (plain) => concat(provider.random(1), plain),
+      decompress: (bytes) => bytes.subarray(1),
+    },
+  ];
+  const one = settings.installOneCertCompressionAlg;
+  return all.filter(({ algorithm }) => settings.installCertCompressionAlgs || algorithm === one);
 }
 
 function pskOf(credential: Credential): PskOptions {

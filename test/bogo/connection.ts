@@ -8,7 +8,7 @@ import { clientContext, type EngineEvent, serverContext, type TlsEngine } from "
 import type { HandshakeResult } from "../../src/handshake/config.ts";
 import type { Session } from "../../src/handshake/session.ts";
 import { clientOptions, type Findings, type Memory, serverOptions } from "./configure.ts";
-import type { Settings } from "./flags.ts";
+import { type Settings, Unimplemented } from "./flags.ts";
 
 /** What the runner reads from stderr. */
 export class Unexpected extends Error {}
@@ -301,6 +301,12 @@ class Connection {
     if (settings.expectAcceptEarlyData) expect(result.earlyData === "accepted", "early data was not accepted");
     if (settings.expectRejectEarlyData) expect(result.earlyData !== "accepted", "early data was accepted");
     this.#checkPeer(result);
+    const { expectOcspResponse, expectSignedCertTimestamps } = settings;
+    if (expectOcspResponse !== undefined)
+      expect(equal(result.peerOcspResponse ?? new Uint8Array(0), expectOcspResponse), "OCSP response");
+    if (expectSignedCertTimestamps !== undefined)
+      expect(equal(prefixed(result.peerScts), expectSignedCertTimestamps), "SCT list");
+    if (settings.expectTicketAgeSkew !== undefined && isResumption) throw new Unimplemented("-expect-ticket-age-skew");
     if (settings.expectSelectedCredential !== undefined) {
       const index = result.psk?.kind === "imported" ? pskIndex(settings) : findings.selectedCredential;
       expect(index === settings.expectSelectedCredential, `credential ${index} was used`);
@@ -362,6 +368,13 @@ class Connection {
 
 function pskIndex(settings: Settings): number {
   return settings.credentials.findIndex(({ type }) => type === "psk");
+}
+
+/** A list of SCTs as the wire has it. */
+function prefixed(scts: readonly Uint8Array[]): Uint8Array {
+  const parts = scts.map((sct) => concat(Uint8Array.of(sct.length >> 8, sct.length & 0xff), sct));
+  const all = concat(...parts);
+  return concat(Uint8Array.of(all.length >> 8, all.length & 0xff), all);
 }
 
 /** Arguments are bytes that Node has read as UTF-8. */

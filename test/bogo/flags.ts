@@ -85,6 +85,22 @@ export interface Settings {
   expectRejectEarlyData?: boolean;
   expectNoOfferEarlyData?: boolean;
   expectEarlyDataReason?: string;
+  enableOcspStapling?: boolean;
+  ocspResponse?: Uint8Array;
+  expectOcspResponse?: Uint8Array;
+  useOcspCallback?: boolean;
+  setOcspInCallback?: boolean;
+  declineOcspCallback?: boolean;
+  failOcspCallback?: boolean;
+  enableSignedCertTimestamps?: boolean;
+  signedCertTimestamps?: Uint8Array;
+  expectSignedCertTimestamps?: Uint8Array;
+  installCertCompressionAlgs?: boolean;
+  installOneCertCompressionAlg?: number;
+  enableGrease?: boolean;
+  expectMsgCallback?: string;
+  reverifyOnResume?: boolean;
+  expectTicketAgeSkew?: number;
   useClientCaList?: string;
   expectClientCaList?: string;
   [other: string]: unknown;
@@ -192,6 +208,22 @@ const FLAGS: Readonly<Record<string, Kind>> = {
   "expect-reject-early-data": "bool",
   "expect-no-offer-early-data": "bool",
   "expect-early-data-reason": "string",
+  "enable-ocsp-stapling": "bool",
+  "ocsp-response": "base64",
+  "expect-ocsp-response": "base64",
+  "use-ocsp-callback": "bool",
+  "set-ocsp-in-callback": "bool",
+  "decline-ocsp-callback": "bool",
+  "fail-ocsp-callback": "bool",
+  "enable-signed-cert-timestamps": "bool",
+  "signed-cert-timestamps": "base64",
+  "expect-signed-cert-timestamps": "base64",
+  "install-cert-compression-algs": "bool",
+  "install-one-cert-compression-alg": "int",
+  "enable-grease": "bool",
+  "expect-msg-callback": "string",
+  "reverify-on-resume": "bool",
+  "expect-ticket-age-skew": "int",
   "use-client-ca-list": "string",
   "expect-client-ca-list": "string",
 };
@@ -199,7 +231,13 @@ const FLAGS: Readonly<Record<string, Kind>> = {
 /** Those that ask for nothing here, each with the reason. */
 const IMMATERIAL: Readonly<Record<string, { kind: Kind; because: string }>> = {
   "trust-cert": { kind: "string", because: "chains are judged as -verify-fail says, whoever issued them" },
-  "reverify-on-resume": { kind: "bool", because: "a chain is verified at every resumption anyway" },
+  "use-old-client-cert-callback": { kind: "bool", because: "there is one way to choose a certificate" },
+  "renegotiate-freely": { kind: "bool", because: "TLS 1.3 has no renegotiation" },
+  "renegotiate-ignore": { kind: "bool", because: "TLS 1.3 has no renegotiation" },
+  "renegotiate-once": { kind: "bool", because: "TLS 1.3 has no renegotiation" },
+  "false-start": { kind: "bool", because: "TLS 1.3 has no False Start" },
+  "no-legacy-server-connect": { kind: "bool", because: "TLS 1.3 has no renegotiation" },
+  "expect-no-session-id": { kind: "bool", because: "TLS 1.3 has no session IDs to cache" },
   "partial-write": { kind: "bool", because: "the engine says how much it takes" },
   "no-op-extra-handshake": { kind: "bool", because: "there is no call that could do nothing" },
   "handshake-twice": { kind: "bool", because: "there is no call that could do nothing" },

@@ -87,6 +87,11 @@ function common(trace: Trace, actor: Actor, provider: CryptoProvider): CommonCon
     verifier: acceptAnyVerifier(),
     maxCertificates: 4,
     pskModes: ["psk_dhe_ke"],
+    grease: false,
+    requestStatus: false,
+    requestScts: false,
+    certificateCompression: [],
+    maxCertificateBytes: 0x4000,
     authorize: undefined,
     arrange: recordedArrangement(trace, actor),
   };
