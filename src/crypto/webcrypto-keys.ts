@@ -1,6 +1,6 @@
 /** Keys and signatures as WebCrypto wants them: raw points, JWK, P1363; what certificates hold is DER. */
 import { DerReader, derContent, derEncode, derUnsigned, Tag } from "../bytes/der.ts";
-import { fromHex, toBase64 } from "../bytes/hex.ts";
+import { fromHex, toBase64, toHex } from "../bytes/hex.ts";
 import { fault, TlsError } from "../errors.ts";
 import { COORDINATE_LENGTH, type PublicKeyParts, parseSpki, usableEd25519, usableRsa } from "./keys.ts";
 import type { HashName, KeyAlgorithm, SignatureAlgorithm } from "./provider.ts";
@@ -96,7 +96,7 @@ export class PublicKeyCache {
    */
   find(spki: Uint8Array): UsableKey | undefined {
     if (this.#size === 0) return usableKey(spki);
-    const id = toBase64(spki);
+    const id = toHex(spki);
     const known = this.#keys.get(id) ?? usableKey(spki);
     if (known === undefined) return undefined;
     // A Map iterates in order of insertion.
