@@ -19,12 +19,17 @@ export function clientAftermath(config: ClientConfig): Aftermath {
   return { keep: (result, ticket) => keep(config, result, ticket) };
 }
 
-/** A session is kept only where the server has shown a certificate, which every resumption verifies again. */
+/**
+ * A session is kept only where something vouches for the server that can be looked at again: its certificate, or the
+ * external key.
+ */
 function* keep(config: ClientConfig, result: HandshakeResult, ticket: NewSessionTicket): Flow<Session | undefined> {
   const maxEarlyData = find(ticket.extensions, "early_data") ?? 0;
   const session = sessionFromTicket(result, suiteOf(config, result), ticket, maxEarlyData, config.now());
   const { sessions } = config;
-  if (session !== undefined && sessions !== undefined && session.peerCertificates.length > 0) {
+  const known =
+    session !== undefined && (session.peerCertificates.length > 0 || session.externalIdentity !== undefined);
+  if (known && sessions !== undefined) {
     yield* call("session", "ERR_TLS_CALLBACK_FAILED", () => sessions.put(session));
   }
   return session;

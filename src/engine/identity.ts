@@ -33,7 +33,8 @@ export interface IdentityOptions {
 export function resolveIdentity(identity: Identity | IdentityOptions, provider: CryptoProvider): Identity {
   if ("parsed" in identity) return identity;
   const { cert, key } = identity;
-  if (typeof key !== "string" && !(key instanceof Uint8Array)) return createIdentity(certificateChain(cert), key, identity);
+  if (typeof key !== "string" && !(key instanceof Uint8Array))
+    return createIdentity(certificateChain(cert), key, identity);
   const resolved = createIdentity(certificateChain(cert), provider.signer(parsePrivateKey(key)), identity);
   assertSameKey(resolved, provider);
   return resolved;

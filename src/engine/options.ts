@@ -11,6 +11,7 @@ import type { CryptoProvider, KeyAlgorithm } from "../crypto/provider.ts";
 import { isOptional, schemeAlgorithm } from "../crypto/signatures.ts";
 import { fault } from "../errors.ts";
 import { type Awaitable, isPromiseLike } from "../flow.ts";
+import type { CertificateCompression } from "../handshake/compression.ts";
 import type {
   ClientAuth,
   ClientConfig,
@@ -20,7 +21,6 @@ import type {
   ServerChoice,
   ServerConfig,
 } from "../handshake/config.ts";
-import type { CertificateCompression } from "../handshake/compression.ts";
 import type { CookieProtector } from "../handshake/cookie.ts";
 import type { Identity, IdentityRequest, OidFilter } from "../handshake/identity.ts";
 import type { PskMode } from "../handshake/psk.ts";

@@ -1,4 +1,5 @@
 /** A client's pre-shared keys: which it offers, which the server took, and the early data that comes with the first. */
+import { equal } from "../bytes/bytes.ts";
 import { find } from "../codec/extensions.ts";
 import type { ServerHello } from "../codec/messages.ts";
 import type { CipherSuite, Hash } from "../crypto/provider.ts";
@@ -18,7 +19,8 @@ import { isFresh, type Session } from "./session.ts";
 export interface KnownKey {
   readonly psk: PreSharedKey;
   /** For a ticket: the session, and who the server is by today's rules. */
-  readonly resumes: { readonly session: Session; readonly peer: PeerIdentity } | undefined;
+  readonly resumes: { readonly session: Session; readonly peer: PeerIdentity | undefined } | undefined;
+  readonly externalIdentity: Uint8Array | undefined;
   /** RFC 8446 4.2.11.1 */
   obfuscatedAge(now: number): number;
 }
@@ -36,14 +38,14 @@ export function* knownKeys(config: ClientConfig): Flow<KnownKeys> {
   const hashes = config.suites.map(({ hash }) => hash.name);
   const external = config.psks
     .filter(({ hash }) => hashes.includes(hash))
-    .map((psk) => ({ psk, resumes: undefined, obfuscatedAge: () => 0 }));
+    .map((psk) => ({ psk, resumes: undefined, externalIdentity: psk.identity, obfuscatedAge: () => 0 }));
   if (session === undefined) return { keys: external, early: false };
   return { keys: [session.key, ...external], early: config.earlyData && allowsEarlyData(config, session.session) };
 }
 
 /**
  * A session that may go on: still fresh, for the name wanted, and of a server that today's trust, time and name check
- * accept. Anything else is forgotten.
+ * accept, or that has a key which is still in use. Anything else is forgotten.
  */
 function* usableSession(config: ClientConfig): Flow<{ readonly session: Session; readonly key: KnownKey } | undefined> {
   const { sessions } = config;
@@ -51,19 +53,26 @@ function* usableSession(config: ClientConfig): Flow<{ readonly session: Session;
   const session = yield* call("session", "ERR_TLS_CALLBACK_FAILED", () => sessions.take());
   if (session === undefined || session.serverName !== config.serverName) return undefined;
   const suite = config.suites.find(({ name }) => name === session.cipherSuite);
-  if (suite === undefined || !isFresh(session, config.now()) || session.peerCertificates.length === 0) return undefined;
-  let peer: PeerIdentity;
-  try {
-    peer = yield* verifyServer(config, session.peerCertificates);
-  } catch (error) {
-    if (error instanceof TlsError && error.rejection !== undefined) return undefined;
-    throw error;
+  if (suite === undefined || !isFresh(session, config.now())) return undefined;
+  const { externalIdentity } = session;
+  const keyInUse =
+    externalIdentity !== undefined && config.psks.some(({ identity }) => equal(identity, externalIdentity));
+  let peer: PeerIdentity | undefined;
+  if (!keyInUse) {
+    if (session.peerCertificates.length === 0) return undefined;
+    try {
+      peer = yield* verifyServer(config, session.peerCertificates);
+    } catch (error) {
+      if (error instanceof TlsError && error.rejection !== undefined) return undefined;
+      throw error;
+    }
   }
   return {
     session,
     key: {
       psk: { kind: "resumption", identity: session.ticket, key: session.key, hash: suite.hash.name },
       resumes: { session, peer },
+      externalIdentity,
       // Modulo 2^32.
       obfuscatedAge: (now) => (now - session.createdAt + session.ageAdd) >>> 0,
     },

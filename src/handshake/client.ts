@@ -189,6 +189,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       clientAuthRequested: request !== undefined,
       resumed: psk?.kind === "resumption",
       resumable: config.sessions !== undefined,
+      externalIdentity: key?.externalIdentity,
       authenticatedAt: key?.resumes?.session.authenticatedAt ?? config.now(),
       earlyData: accepted ? "accepted" : known.early ? "rejected" : undefined,
     },

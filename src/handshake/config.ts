@@ -157,10 +157,11 @@ export interface HandshakeResult extends Negotiated {
   /** The connection goes on from an earlier one: the peer has shown its certificate there. */
   readonly resumed: boolean;
   /**
-   * Tickets are of use: a client keeps sessions, or has offered a mode that this server would resume in (RFC 8446 4.2.9)
-   * and stands on no external key, which both sides have anyway.
+   * Tickets are of use: a client keeps sessions, or has offered a mode that this server would resume in (RFC 8446 4.2.9).
    */
   readonly resumable: boolean;
+  /** The external key's name that this connection stands on, or the one that it goes on from. */
+  readonly externalIdentity: Uint8Array | undefined;
   /** When the peer proved who it is with its certificate's key, ms since the epoch; on resumption long ago. */
   readonly authenticatedAt: number;
   /** What became of early data; `undefined` when there was to be none. */

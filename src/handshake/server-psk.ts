@@ -24,6 +24,7 @@ export interface AcceptedPsk extends PreSharedKey {
   readonly index: number;
   /** Who the client is: verified again now, from the chain in its ticket. */
   readonly client: PeerFacts;
+  readonly externalIdentity: Uint8Array | undefined;
   readonly authenticatedAt: number;
   readonly session: Session | undefined;
   /** Milliseconds since the ticket was issued, as the client sees it. */
@@ -93,11 +94,13 @@ function* lookUp(
 ): Flow<FoundPsk | undefined> {
   const external = yield* externalPsk(config, identity);
   if (external !== undefined) {
-    const authenticatedAt = config.now();
-    return { ...external, index, session: undefined, authenticatedAt, age: 0, binder };
+    const facts = { externalIdentity: external.identity, authenticatedAt: config.now() };
+    return { ...external, ...facts, index, session: undefined, age: 0, binder };
   }
   const session = yield* redeemTicket(config, identity);
   if (session === undefined || !mayResume(session, choice, hello)) return undefined;
+  const { externalIdentity } = session;
+  if (externalIdentity !== undefined && (yield* externalPsk(config, externalIdentity)) === undefined) return undefined;
   const hash = config.suites.find(({ name }) => name === session.cipherSuite)?.hash.name;
   if (hash === undefined) return undefined;
   return {
@@ -107,6 +110,7 @@ function* lookUp(
     hash,
     index,
     session,
+    externalIdentity,
     authenticatedAt: session.authenticatedAt,
     // RFC 8446 4.2.11.1: modulo 2^32.
     age: (obfuscatedAge - session.ageAdd) >>> 0,
@@ -123,6 +127,7 @@ function* externalPsk({ findPsk }: ServerConfig, identity: Uint8Array) {
 /** A session goes on under the name it was made for, and only where as much is known of the client as is asked for. */
 function mayResume(session: Session, choice: ServerChoice, hello: OpenedClientHello): boolean {
   if (session.serverName !== hello.serverName) return false;
+  if (session.externalIdentity !== undefined) return true;
   const known = session.peerCertificates.length > 0;
   return known ? choice.clientAuth !== "off" : choice.clientAuth !== "on";
 }

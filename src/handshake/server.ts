@@ -150,16 +150,13 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
       signatureScheme: presented?.scheme,
       clientAuthRequested: requested !== undefined,
       resumed: psk?.kind === "resumption",
-      resumable: commonModes(config.pskModes, hello.pskModes).length > 0 && !isExternal(psk),
+      resumable: commonModes(config.pskModes, hello.pskModes).length > 0,
+      externalIdentity: psk?.externalIdentity,
       authenticatedAt: psk?.authenticatedAt ?? config.now(),
       earlyData: earlySecret !== undefined ? "accepted" : offeredEarlyData ? "rejected" : undefined,
     },
     { exporterSecret: traffic.exporter.slice(), resumptionSecret: mainSecret.resumption(transcript.current()) },
   );
-}
-
-function isExternal(psk: AcceptedPsk | undefined): boolean {
-  return psk !== undefined && psk.kind !== "resumption";
 }
 
 /** The last word about a client. */

@@ -37,6 +37,8 @@ export interface Session {
   readonly peerSignatureScheme: SignatureSchemeName | undefined;
   readonly peerOcspResponse: Uint8Array | undefined;
   readonly peerScts: readonly Uint8Array[];
+  /** The name of the external key that stands in place of certificates. */
+  readonly externalIdentity: Uint8Array | undefined;
   /** The server's policy version when it was issued. */
   readonly policy: string;
 }
@@ -59,6 +61,7 @@ const SessionState = /* @__PURE__ */ struct("SessionState", {
   policy: text,
   key: opaque(32, 64),
   ticket: opaque(0, 0xffff),
+  external_identity: opaque(0, 0xffff),
   ocsp_response: opaque(0, 0xffffff),
   scts: list(opaque(1, 0xffff), "sct", 0, 0xffff),
   certificates: list(opaque(1, 0xffffff), "certificate", 0, 0xffffff),
@@ -100,6 +103,7 @@ export function encodeSession(session: Session): Uint8Array {
     policy: utf8(session.policy),
     key: session.key,
     ticket: session.ticket,
+    external_identity: session.externalIdentity ?? NOTHING,
     ocsp_response: session.peerOcspResponse ?? NOTHING,
     scts: session.peerScts,
     certificates: session.peerCertificates,
@@ -129,6 +133,7 @@ export function decodeSession(bytes: Uint8Array): Session {
   }
   return {
     ticket: state.ticket,
+    externalIdentity: state.external_identity.length > 0 ? state.external_identity : undefined,
     key: state.key,
     cipherSuite: cipherSuite as CipherSuiteName,
     createdAt: state.created_at,
@@ -169,6 +174,7 @@ export function resumableFacts(
     peerOcspResponse: result.peerOcspResponse,
     peerScts: result.peerScts,
     authenticatedAt: result.authenticatedAt,
+    externalIdentity: result.externalIdentity,
   };
 }
 

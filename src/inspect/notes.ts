@@ -23,7 +23,10 @@ export const MESSAGES: Readonly<Record<HandshakeName, Note>> = {
     "the server wants the client to authenticate too, and says which certificates will do",
   ],
   certificate: ["4.4.2", "a certificate chain, the sender's own first; an empty list means: I have none"],
-  compressed_certificate: ["RFC 8879 4", "the Certificate message, compressed by an algorithm that the other side accepts"],
+  compressed_certificate: [
+    "RFC 8879 4",
+    "the Certificate message, compressed by an algorithm that the other side accepts",
+  ],
   certificate_verify: [
     "4.4.3",
     "a signature over the handshake so far: the sender holds the certificate's private key",

@@ -18,9 +18,9 @@ import { listen, type ServeOptions, type SessionHandler, type TlsServer } from "
 
 export { nobleProvider } from "../crypto/noble.ts";
 export { createNodeProvider, nodeProvider } from "../crypto/node.ts";
-export { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "./compression.ts";
 export { socketStream } from "../transport/node-socket.ts";
 export * from "../transport/surface.ts";
+export { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "./compression.ts";
 export type { ListenOptions, ServeOptions, SessionHandler, TlsServer } from "./serve.ts";
 export { default } from "./tls/index.ts";
 

@@ -34,8 +34,8 @@ export {
   type TlsErrorCode,
 } from "../errors.ts";
 export type { Awaitable } from "../flow.ts";
-export type { ClientAuth, ClientHelloInfo, Negotiated } from "../handshake/config.ts";
 export type { CertificateCompression } from "../handshake/compression.ts";
+export type { ClientAuth, ClientHelloInfo, Negotiated } from "../handshake/config.ts";
 export type { CookieProtector } from "../handshake/cookie.ts";
 export type { Identity, IdentityRequest } from "../handshake/identity.ts";
 export { decodeSession, encodeSession, type Session } from "../handshake/session.ts";
@@ -51,9 +51,9 @@ export {
   trustVerifier,
   type VerifyRequest,
 } from "../x509/verifier.ts";
+export { webZlibCompression } from "./compression.ts";
 export { type BufferConnection, connectionStream } from "./connection.ts";
 export type { AcceptOptions, ClientConfiguration, ConnectOptions, ServerConfiguration } from "./establish.ts";
-export { webZlibCompression } from "./compression.ts";
 export { type MemoryPairOptions, memoryPair } from "./memory.ts";
 export type { ClientSessionOptions, SessionEvent, SessionFacts, SessionOptions, TlsSession } from "./session.ts";
 export type { ByteStream } from "./stream.ts";

@@ -156,7 +156,8 @@ export function serverOptions(settings: Settings, memory: Memory, findings: Find
           throw fault("ERR_TLS_CALLBACK_FAILED", "OCSP_CB_ERROR");
         const alpn = rejectAlpn ? ["no such protocol"] : !selectAlpn || declineAlpn ? [] : [selectAlpn];
         const authorities = find47(hello);
-        const chosen = select(identities, hello.signatureSchemes, authorities, findings);
+        const withPsks = settings.credentials.some(({ type }) => type === "psk");
+        const chosen = select(identities, hello.signatureSchemes, authorities, findings, withPsks);
         return { identities: chosen === undefined ? identities.slice(0, 1) : [chosen], alpn };
       }),
   };
@@ -185,7 +186,8 @@ function verifierFor(settings: Settings, memory: Memory, findings: Findings): Ce
       if (settings.failOcspCallback && !settings.server && settings.useOcspCallback)
         throw fault("ERR_TLS_STATUS_RESPONSE", "OCSP_CB_ERROR");
       const strict = settings.verifyPeer || settings.requireAnyClientCertificate || settings.useCustomVerifyCallback;
-      if (settings.verifyFail && strict && !again) throw settings.useCustomVerifyCallback ? fault("CERT_REJECTED") : REFUSAL();
+      if (settings.verifyFail && strict && !again)
+        throw settings.useCustomVerifyCallback ? fault("CERT_REJECTED") : REFUSAL();
       return { ...identity, verified: true };
     },
   };
@@ -223,6 +225,7 @@ function select(
   schemes: readonly number[],
   authorities: readonly Uint8Array[],
   findings: Findings,
+  psks = false,
 ): Identity | undefined {
   const found = details.find(
     ({ identity, mustMatchIssuer }) =>
@@ -230,6 +233,7 @@ function select(
       (!mustMatchIssuer || identity.parsed.some(({ issuer }) => authorities.some((name) => equal(name, issuer.der)))),
   );
   if (found === undefined && details.length > 0) {
+    if (psks) return undefined;
     const fitting = details.some(({ identity }) => signsFor(identity, schemes));
     throw fault("ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM", fitting ? "NO_MATCHING_ISSUER" : undefined);
   }

@@ -308,7 +308,8 @@ class Connection {
       expect(equal(prefixed(result.peerScts), expectSignedCertTimestamps), "SCT list");
     if (settings.expectTicketAgeSkew !== undefined && isResumption) throw new Unimplemented("-expect-ticket-age-skew");
     if (settings.expectSelectedCredential !== undefined) {
-      const index = result.psk?.kind === "imported" ? pskIndex(settings) : findings.selectedCredential;
+      const index =
+        result.psk?.kind === "imported" ? pskIndex(settings, result.psk.identity) : findings.selectedCredential;
       expect(index === settings.expectSelectedCredential, `credential ${index} was used`);
     }
     if (settings.expectPeerVerifyPref !== undefined) {
@@ -366,8 +367,12 @@ class Connection {
   }
 }
 
-function pskIndex(settings: Settings): number {
-  return settings.credentials.findIndex(({ type }) => type === "psk");
+/** An ImportedIdentity begins with the name it was made from, RFC 9258 5.1. */
+function pskIndex(settings: Settings, identity: Uint8Array): number {
+  const external = identity.subarray(2, 2 + (((identity[0] as number) << 8) | (identity[1] as number)));
+  return settings.credentials.findIndex(
+    ({ pskImporterIdentity }) => pskImporterIdentity !== undefined && equal(pskImporterIdentity, external),
+  );
 }
 
 /** A list of SCTs as the wire has it. */
