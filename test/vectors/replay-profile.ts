@@ -11,6 +11,7 @@ import {
   EncryptedExtensions,
   HelloRetryRequest,
   messageName,
+  NewSessionTicket,
   ServerHello,
 } from "../../src/codec/messages.ts";
 import {
@@ -23,6 +24,7 @@ import {
 } from "../../src/codec/registry.ts";
 import { decode, type Schema } from "../../src/codec/schema.ts";
 import type { CryptoProvider, Group, KeyShare } from "../../src/crypto/provider.ts";
+import { clientAftermath, serverAftermath } from "../../src/engine/aftermath.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
 import type { Observation } from "../../src/engine/observer.ts";
 import { resolveLimits } from "../../src/engine/options.ts";
@@ -31,13 +33,17 @@ import { clientHandshake } from "../../src/handshake/client.ts";
 import type { ClientConfig, CommonConfig, ServerConfig } from "../../src/handshake/config.ts";
 import { createIdentity, type Identity } from "../../src/handshake/identity.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
+import { encodeSession, type Session } from "../../src/handshake/session.ts";
 import type { Sources } from "../../src/handshake/sources.ts";
+import type { TicketPolicy } from "../../src/handshake/tickets.ts";
 import { acceptAnyVerifier } from "../../src/x509/verifier.ts";
-import type { Actor, Trace } from "../../vectors/rfc8448/load.ts";
+import { type Actor, type Trace, trace as traceOfSection } from "../../vectors/rfc8448/load.ts";
 import { keyPairs } from "./key-pairs.ts";
 
 /** Accepted in CertificateVerify: what the traces use and some more. */
 const SCHEMES: readonly SignatureSchemeName[] = ["ecdsa_secp256r1_sha256", "rsa_pss_rsae_sha256"];
+
+const NOW = Date.UTC(2017, 0, 1);
 
 /** An engine that plays `actor` in the trace. */
 export function replayEngine(
@@ -49,10 +55,10 @@ export function replayEngine(
   const limits = resolveLimits({ provider, clock: () => 0, observer });
   if (actor === "client") {
     const config = clientConfig(trace, provider);
-    return new TlsEngine("client", (effects) => clientHandshake(config, effects), limits);
+    return new TlsEngine("client", (effects) => clientHandshake(config, effects), limits, clientAftermath(config));
   }
   const config = serverConfig(trace, provider);
-  return new TlsEngine("server", (effects) => serverHandshake(config, effects), limits);
+  return new TlsEngine("server", (effects) => serverHandshake(config, effects), limits, serverAftermath(config));
 }
 
 /** Handshake messages that the actor sent, by name, from the payloads of its records. */
@@ -78,7 +84,7 @@ function common(trace: Trace, actor: Actor, provider: CryptoProvider): CommonCon
   return {
     provider,
     sources: recordedSources(trace, actor),
-    now: () => Date.UTC(2017, 0, 1),
+    now: () => NOW,
     suites: [],
     groups: [],
     signatureSchemes: SCHEMES,
@@ -102,6 +108,7 @@ function clientConfig(trace: Trace, provider: CryptoProvider): ClientConfig {
   const block = hello.extensions ?? [];
   const suite = (code: number) => provider.suites.find(({ name }) => CipherSuiteId.codes[name] === code);
   const groups = (find(block, "supported_groups") ?? []).map((code) => groupNamed(provider, NamedGroup.name(code)));
+  const session = sessionOf(trace);
   const firstShares = (find(block, "key_share") ?? []).map(({ group }) => NamedGroup.name(group) as NamedGroupName);
   return {
     ...common(trace, "client", provider),
@@ -115,8 +122,8 @@ function clientConfig(trace: Trace, provider: CryptoProvider): ClientConfig {
     selectIdentity: undefined,
     ignoreRequestHints: true,
     psks: [],
-    sessions: undefined,
-    earlyData: false,
+    sessions: session && { take: () => session, put: () => {} },
+    earlyData: session !== undefined,
   };
 }
 
@@ -137,8 +144,8 @@ function serverConfig(trace: Trace, provider: CryptoProvider): ServerConfig {
     oidFilters: [],
     onClientHello: undefined,
     findPsk: undefined,
-    tickets: undefined,
-    earlyData: undefined,
+    tickets: ticketsOf(trace),
+    earlyData: { maxSize: 1024, window: 0, antiReplay: { claim: () => true } },
     cookies: undefined,
   };
 }
@@ -178,6 +185,7 @@ function recordedSources(trace: Trace, actor: Actor): Sources {
   return {
     random: (purpose) => {
       if (purpose === "server_random") return serverHello.random.slice();
+      if (purpose === "ticket_age_add") return ageAddOf(trace);
       return (purpose === "client_random" ? hellos[0]?.random : hellos[0]?.legacy_session_id)?.slice() as Uint8Array;
     },
     keyShare,
@@ -190,12 +198,70 @@ function recordedSources(trace: Trace, actor: Actor): Sources {
       return verify.signature.slice();
     },
     cookie: () => cookie,
-    ticket: () => undefined,
+    ticket: () => sent(trace, "server", "new_session_ticket", NewSessionTicket)[0]?.ticket,
+  };
+}
+
+function ageAddOf(trace: Trace): Uint8Array {
+  const bytes = new Uint8Array(4);
+  const [ticket] = sent(trace, "server", "new_session_ticket", NewSessionTicket);
+  new DataView(bytes.buffer).setUint32(0, ticket?.ticket_age_add ?? 0);
+  return bytes;
+}
+
+/** The session that the trace goes on from; its ticket comes at the age that the ClientHello says. */
+function sessionOf(trace: Trace): Session | undefined {
+  const [hello] = sent(trace, "client", "client_hello", ClientHello) as [ClientHello];
+  const offered = find(hello.extensions ?? [], "pre_shared_key")?.identities[0];
+  if (offered === undefined) return undefined;
+  const [certificate] = sent(traceOfSection(3), "server", "certificate", Certificate) as [Certificate];
+  return {
+    ticket: offered.identity,
+    key: trace.find("client", 'extract secret "early"').bytes("IKM"),
+    cipherSuite: "TLS_AES_128_GCM_SHA256",
+    createdAt: NOW,
+    authenticatedAt: NOW,
+    lifetime: 30,
+    ageAdd: offered.obfuscated_ticket_age,
+    maxEarlyData: 1024,
+    serverName: "server",
+    alpn: undefined,
+    peerCertificates: certificate.certificate_list.map(({ cert_data }) => cert_data),
+    peerSignatureScheme: undefined,
+    peerOcspResponse: undefined,
+    peerScts: [],
+    externalIdentity: undefined,
+    policy: "",
+  };
+}
+
+/** One ticket where the trace has one, and the session behind the one that it goes on from. */
+function ticketsOf(trace: Trace): TicketPolicy {
+  const session = sessionOf(trace);
+  return {
+    store: {
+      issue: () => {
+        throw new Error("the ticket comes from the trace");
+      },
+      redeem: () => session && encodeSession({ ...session, ticket: new Uint8Array(0), peerCertificates: [] }),
+    },
+    count: sent(trace, "server", "new_session_ticket", NewSessionTicket).length,
+    lifetime: 30,
+    maxAge: 30,
+    policy: "",
   };
 }
 
 /** Extensions whose content is ours even so; of the others the trace has what this library does not send. */
-const OURS: readonly string[] = ["key_share", "supported_versions", "cookie", "server_name"];
+const OURS: readonly string[] = [
+  "key_share",
+  "supported_versions",
+  "cookie",
+  "server_name",
+  "early_data",
+  "pre_shared_key",
+  "psk_key_exchange_modes",
+];
 
 /** Brings our extensions into the recorded order and completes them with the recorded ones, message by message. */
 function recordedArrangement(trace: Trace, actor: Actor): CommonConfig["arrange"] {
@@ -205,6 +271,7 @@ function recordedArrangement(trace: Trace, actor: Actor): CommonConfig["arrange"
     SH: sent(trace, actor, "server_hello", ServerHello).map(({ extensions }) => extensions),
     EE: sent(trace, actor, "encrypted_extensions", EncryptedExtensions).map(({ extensions }) => extensions),
     CR: sent(trace, actor, "certificate_request", CertificateRequest).map(({ extensions }) => extensions),
+    NST: sent(trace, actor, "new_session_ticket", NewSessionTicket).map(({ extensions }) => extensions),
   };
   return (context, block) => {
     const wanted = recorded[context]?.shift();
