@@ -28,6 +28,8 @@ const ALERTS = {
   ERR_SSL_NO_APPLICATION_PROTOCOL: "no_application_protocol",
   ERR_TLS_UNRECOGNIZED_NAME: "unrecognized_name",
   ERR_SSL_DIGEST_CHECK_FAILED: "decrypt_error",
+  ERR_SSL_BINDER_DOES_NOT_VERIFY: "decrypt_error",
+  ERR_TLS_TOO_MUCH_EARLY_DATA: "unexpected_message",
   ERR_SSL_BAD_SIGNATURE: "decrypt_error",
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: "certificate_required",
   ERR_SSL_EXCESSIVE_MESSAGE_SIZE: "illegal_parameter",
