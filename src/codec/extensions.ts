@@ -3,6 +3,7 @@ import type { Reader } from "../bytes/reader.ts";
 import { Reader as BoundedReader } from "../bytes/reader.ts";
 import { fault } from "../errors.ts";
 import {
+  CertificateCompressionAlgorithm,
   CertificateStatusType,
   NamedGroup,
   NameType,
@@ -51,6 +52,8 @@ const certificateStatus = struct("CertificateStatus", {
   status_type: uint(1, CertificateStatusType),
   response: opaque(1, 0xffffff),
 });
+/** RFC 8879 3 */
+const compressions = list(uint(2, CertificateCompressionAlgorithm), "algorithm", 2, 0xfe);
 const offeredPsks = struct("OfferedPsks", {
   identities: list(
     struct("PskIdentity", { identity: opaque(1, 0xffff), obfuscated_ticket_age: uint(4) }),
@@ -107,7 +110,7 @@ export const EXTENSIONS = {
   padding: row(21, { CH: rest }),
   encrypt_then_mac: legacy(22, rest),
   extended_master_secret: legacy(23, rest),
-  compress_certificate: row(27, { CH: list(uint16, "algorithm", 2, 0xfe), CR: list(uint16, "algorithm", 2, 0xfe) }),
+  compress_certificate: row(27, { CH: compressions, CR: compressions }),
   record_size_limit: row(28, { CH: uint16, EE: uint16 }),
   delegated_credential: row(34, { CH: schemes, CR: schemes, CT: rest }),
   session_ticket: legacy(35, rest),

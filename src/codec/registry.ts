@@ -171,6 +171,11 @@ export const SignatureScheme = /* @__PURE__ */ registry({
   mldsa87: 0x0906,
 });
 
+/** RFC 8701 2: two bytes alike, 0x0A to 0xFA. */
+export function isGrease(code: number): boolean {
+  return (code & 0x0f0f) === 0x0a0a && code >> 8 === (code & 0xff);
+}
+
 /** RFC 8446 4.2.9 */
 export const PskKeyExchangeMode = /* @__PURE__ */ registry({ psk_ke: 0, psk_dhe_ke: 1 });
 

@@ -365,6 +365,10 @@ export class TlsEngine {
         this.#events.push({ type: "early_data", outcome });
       },
       skipEarlyData: (how, limit) => incoming.skipEarlyData(how, limit),
+      limitRecords: (direction, limit, unprotected) => {
+        if (direction === "read") incoming.limit(limit);
+        else outgoing.limit(limit, unprotected);
+      },
       compatibilityMode: () => outgoing.wantCompatibility(),
       allowApplicationData: () => {
         this.#outbound.allowed = true;

@@ -33,11 +33,23 @@ export interface IdentityOptions {
 export function resolveIdentity(identity: Identity | IdentityOptions, provider: CryptoProvider): Identity {
   if ("parsed" in identity) return identity;
   const { cert, key } = identity;
+  assertCarriable(identity);
   if (typeof key !== "string" && !(key instanceof Uint8Array))
     return createIdentity(certificateChain(cert), key, identity);
   const resolved = createIdentity(certificateChain(cert), provider.signer(parsePrivateKey(key)), identity);
   assertSameKey(resolved, provider);
   return resolved;
+}
+
+/** 65535 bytes is what an extension holds. */
+function assertCarriable({ ocspResponse, scts = [] }: IdentityOptions): void {
+  const total = scts.reduce((sum, sct) => sum + 2 + sct.length, 0);
+  if (total > 0xfffd || scts.some((sct) => sct.length === 0)) {
+    throw fault("ERR_TLS_OPTION", "scts are empty or too long for one extension");
+  }
+  if (ocspResponse !== undefined && (ocspResponse[0] !== 0x30 || ocspResponse.length > 0xfffb)) {
+    throw fault("ERR_TLS_OPTION", "ocspResponse is not the DER of an OCSPResponse, or too long for an extension");
+  }
 }
 
 /** By a signature, since that is what every provider can make and check. */

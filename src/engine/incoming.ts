@@ -53,6 +53,9 @@ export class IncomingRecords {
   /** The wire bytes of what is in `#results`: a key change among them makes them be opened again. */
   #inFlight: WireRecord[] = [];
   #skipping: EarlyDataSkip | undefined;
+  /** Bytes of TLSInnerPlaintext. */
+  #limit = Number.POSITIVE_INFINITY;
+  #longest = 0;
   /** The last record opened ahead holds no application data: what it does to keys comes first. */
   #held = false;
 
@@ -123,6 +126,25 @@ export class IncomingRecords {
     this.#secret = secret;
     this.#opener = new RecordOpener(suite, secret);
     this.#epoch = epoch;
+  }
+
+  /**
+   * From the handshake's keys on, no record may carry more: neither those to come nor the one that said so.
+   *
+   * @param limit - Bytes of TLSInnerPlaintext: content, type and padding (RFC 8449 4).
+   */
+  limit(limit: number): void {
+    this.#limit = limit;
+    this.#assertShort(this.#longest);
+  }
+
+  #assertShort(length: number): void {
+    if (length > this.#limit) {
+      throw fault(
+        "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+        `${length} bytes of plaintext, at most ${this.#limit} were asked for`,
+      );
+    }
   }
 
   /** The peer sent KeyUpdate: its next records are under the next key (RFC 8446 4.6.3). */
@@ -212,6 +234,11 @@ export class IncomingRecords {
   }
 
   #observed({ wire, sequence, type, content, padding }: Opened): InboundRecord {
+    // Early data is under keys of before (RFC 8449 4).
+    if (sequence !== undefined && this.#epoch !== "early") {
+      this.#longest = Math.max(this.#longest, content.length + 1 + padding);
+      this.#assertShort(this.#longest);
+    }
     this.#observer?.({
       kind: "record",
       direction: "received",

@@ -10,6 +10,7 @@ export { TlsEngine } from "./engine.ts";
 export { type IdentityOptions, resolveIdentity } from "./identity.ts";
 export type { Direction, Observation, Observer } from "./observer.ts";
 export type { ClientOptions, EarlyDataOptions, ServerOptions, TicketOptions } from "./options.ts";
+export { padTo } from "./padding.ts";
 export type { PskOptions } from "./psk.ts";
 export {
   type SealedCookiesOptions,

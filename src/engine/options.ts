@@ -24,6 +24,7 @@ import type {
 import type { CookieProtector } from "../handshake/cookie.ts";
 import type { Identity, IdentityRequest, OidFilter } from "../handshake/identity.ts";
 import type { PskMode } from "../handshake/psk.ts";
+import type { FragmentLength } from "../handshake/record-limits.ts";
 import { MAX_TICKET_LIFETIME } from "../handshake/session.ts";
 import { liveSources } from "../handshake/sources.ts";
 import type { AntiReplay, EarlyDataPolicy, TicketPolicy, TicketStore } from "../handshake/tickets.ts";
@@ -34,11 +35,13 @@ import { referenceName } from "../x509/names.ts";
 import { type TrustSource, TrustStore, trustStore } from "../x509/trust.ts";
 import { acceptAnyVerifier, type CertificateVerifier, trustVerifier } from "../x509/verifier.ts";
 import type { EngineLimits } from "./engine.ts";
+import { resolveCompression, resolveFragmentLength, resolveRecordSizeLimit } from "./extension-options.ts";
 import { type IdentityOptions, resolveIdentity } from "./identity.ts";
 import type { Observer } from "./observer.ts";
 import { type PskOptions, resolvePsk, resolvePsks } from "./psk.ts";
 import type { SessionCache } from "./resumption.ts";
 import { scopedSessions, sessionScope } from "./scope.ts";
+import { within } from "./within.ts";
 
 /** Options of both roles. */
 export interface CommonOptions {
@@ -69,6 +72,11 @@ export interface CommonOptions {
   readonly requestStatus?: boolean | undefined;
   /** Asks the peer for SignedCertificateTimestamps; they are passed on as received, not judged. Default false. */
   readonly requestScts?: boolean | undefined;
+  /**
+   * Bytes of content, type and padding that the peer may put into one record, 64 to 16385 (RFC 8449). A client asks; a
+   * server answers clients that ask, and obeys them with or without this option. Default: not asked, 16385 answered.
+   */
+  readonly recordSizeLimit?: number | undefined;
   /** Compresses and accepts compressed certificates (RFC 8879), in order of preference. Default: none. */
   readonly certificateCompression?: readonly CertificateCompression[] | undefined;
   /** Longest handshake message accepted, in bytes. Default 131072. */
@@ -106,6 +114,13 @@ export interface ClientOptions extends CommonOptions {
   readonly selectIdentity?: ((request: IdentityRequest) => Awaitable<Identity | undefined>) | undefined;
   /** Presents the first usable identity even where the server's CA names or filters match none. Default false. */
   readonly ignoreRequestHints?: boolean | undefined;
+  /** Tells servers the trust anchors' names (certificate_authorities), so that they can choose. Default false. */
+  readonly sendAuthorities?: boolean | undefined;
+  /**
+   * Asks a server for records of at most this many bytes of content, each way (max_fragment_length, RFC 6066 4). One that
+   * knows `recordSizeLimit`, where that is set too, takes that. Default: not asked.
+   */
+  readonly maxFragmentLength?: FragmentLength | undefined;
   /** Keeps what servers' tickets begin, and resumes from it. Default: no resumption. See {@link sessionCache}. */
   readonly sessions?: SessionCache | undefined;
   /** Lets early data be sent where a session allows it (RFC 8446 2.3: it may be replayed). Default false. */
@@ -201,6 +216,7 @@ const COMMON_NAMES = [
   "requestStatus",
   "requestScts",
   "certificateCompression",
+  "recordSizeLimit",
   "maxHandshakeMessage",
   "maxCertificates",
   "maxFragment",
@@ -220,6 +236,8 @@ const CLIENT_NAMES: readonly string[] = [
     "identities",
     "selectIdentity",
     "ignoreRequestHints",
+    "sendAuthorities",
+    "maxFragmentLength",
     "sessions",
     "offerEarlyData",
   ] as const satisfies readonly (keyof ClientOptions)[]),
@@ -271,6 +289,8 @@ export function resolveClient(options: ClientOptions): ClientConfig {
     identities: resolveIdentities(options.identities ?? [], options.provider),
     selectIdentity: options.selectIdentity,
     ignoreRequestHints: options.ignoreRequestHints ?? false,
+    authorities: resolveAuthorities(options),
+    maxFragmentLength: resolveFragmentLength(options.maxFragmentLength),
     psks: resolvePsks(options.psks ?? [], options.provider),
     sessions: undefined,
     earlyData: options.offerEarlyData ?? false,
@@ -278,6 +298,12 @@ export function resolveClient(options: ClientOptions): ClientConfig {
   return options.sessions === undefined
     ? config
     : { ...config, sessions: scopedSessions(options.sessions, sessionScope(options, config)) };
+}
+
+function resolveAuthorities({ sendAuthorities = false, trust }: ClientOptions): readonly Uint8Array[] {
+  if (!sendAuthorities) return [];
+  if (trust === undefined) throw fault("ERR_TLS_OPTION", "sendAuthorities without trust anchors to name");
+  return storeOf(trust).anchors.map(({ subject }) => subject.der);
 }
 
 /**
@@ -401,7 +427,8 @@ function resolveCommon(options: CommonOptions): CommonConfig {
     grease: options.grease ?? false,
     requestStatus: options.requestStatus ?? false,
     requestScts: options.requestScts ?? false,
-    certificateCompression: options.certificateCompression ?? [],
+    certificateCompression: resolveCompression(options.certificateCompression),
+    recordSizeLimit: resolveRecordSizeLimit(options.recordSizeLimit),
     maxCertificateBytes: options.maxHandshakeMessage ?? DEFAULT_MAX_MESSAGE,
     maxCertificates: within(options.maxCertificates, 1, 1000, 16, "maxCertificates"),
     pskModes: resolvePskModes(options.pskModes),
@@ -522,13 +549,6 @@ const SCHEME_PREFERENCE: readonly SignatureSchemeName[] = [
   "mldsa65",
   "mldsa87",
 ];
-
-function within(value: number | undefined, min: number, max: number, standard: number, name: string): number {
-  if (value === undefined) return standard;
-  if (!Number.isInteger(value) || value < min || value > max)
-    throw fault("ERR_TLS_OPTION", `${name} ${value} is not ${min} to ${max}`);
-  return value;
-}
 
 /** Options that are not supported are refused, never ignored. */
 function assertKnown(options: object, known: readonly string[]): void {

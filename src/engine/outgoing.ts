@@ -56,6 +56,9 @@ export class OutgoingRecords {
   /** From the first record on whose protection is still a promise. */
   readonly #sealing: OrderedResults<Sealed>;
   #helloSent = false;
+  /** Bytes of TLSInnerPlaintext, and of records in the clear. */
+  #limit = MAX_PLAINTEXT + 1;
+  #plainLimit = MAX_PLAINTEXT;
   #paddingFailed = false;
   #compatibility: "off" | "wanted" | "sent" = "off";
 
@@ -146,6 +149,17 @@ export class OutgoingRecords {
     this.#generation++;
   }
 
+  /**
+   * From the handshake's keys on, no record carries more (RFC 8449 4).
+   *
+   * @param limit - Bytes of TLSInnerPlaintext: content, type and padding.
+   * @param unprotected - Bytes of a record in the clear.
+   */
+  limit(limit: number, unprotected = MAX_PLAINTEXT): void {
+    this.#limit = limit;
+    this.#plainLimit = unprotected;
+  }
+
   install(epoch: Epoch, suite: CipherSuite, secret: Uint8Array): void {
     this.flush();
     wipe(this.#secret);
@@ -172,20 +186,24 @@ export class OutgoingRecords {
     this.#sealer?.wipe();
   }
 
-  #send(type: number, content: Uint8Array, fragmentLength = this.#options.maxFragment): void {
+  #send(type: number, content: Uint8Array, wantedLength = this.#options.maxFragment): void {
+    // Early data is under keys of before (RFC 8449 4).
+    const limit = this.#epoch === "early" ? MAX_PLAINTEXT : this.#limit - 1;
+    const maxContent = this.#sealer === undefined ? this.#plainLimit : limit;
+    const fragmentLength = Math.min(wantedLength, maxContent);
     const { recordsPerKey } = this.#options;
     // RFC 8446 D.4: the client's dummy stands before its second flight, and so not before an alert in the clear.
     const isFlight = this.#sealer !== undefined || type === handshake;
     if (this.#options.side === "client" && this.#helloSent && isFlight) this.#changeCipherSpec();
     for (let offset = 0; offset < content.length || offset === 0; offset += fragmentLength) {
       const fragment = content.subarray(offset, offset + fragmentLength);
-      const limit = this.#sealer && Math.min(usageLimit(this.#sealer.suite), recordsPerKey);
-      if (type === application_data && limit !== undefined && (this.#sealer?.records ?? 0) >= limit - 1) {
+      const usage = this.#sealer && Math.min(usageLimit(this.#sealer.suite), recordsPerKey);
+      if (type === application_data && usage !== undefined && (this.#sealer?.records ?? 0) >= usage - 1) {
         this.updateKey("update_not_requested");
       }
       const wanted = this.#sealer === undefined ? 0 : this.#padding(type, fragment.length);
       // RFC 8446 5.4: the padded plaintext obeys the record limit.
-      this.#emit(type, fragment, Math.max(0, Math.min(wanted, MAX_PLAINTEXT - fragment.length)));
+      this.#emit(type, fragment, Math.max(0, Math.min(wanted, maxContent - fragment.length)));
     }
     this.#helloSent = true;
   }

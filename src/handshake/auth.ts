@@ -72,10 +72,17 @@ export function* readCertificate(
     );
   }
   for (const entry of body.certificate_list) checkResponses(entry.extensions, requested);
+  for (const { extensions } of body.certificate_list) {
+    const type = find(extensions, "status_request")?.status_type ?? CertificateStatusType.codes.ocsp;
+    if (type !== CertificateStatusType.codes.ocsp) {
+      throw fault("ERR_TLS_ILLEGAL_PARAMETER", `certificate status of type ${type} was not asked for`);
+    }
+  }
   const block = body.certificate_list[0]?.extensions ?? [];
+  const status = find(block, "status_request");
   return {
     certificates: body.certificate_list.map(({ cert_data }) => cert_data),
-    ocspResponse: find(block, "status_request")?.response,
+    ocspResponse: status?.response,
     scts: find(block, "signed_certificate_timestamp") ?? [],
   };
 }
@@ -90,8 +97,10 @@ export interface Wishes {
 /** By its ClientHello or CertificateRequest. */
 export function wishesOf<M extends "CH" | "CR">(block: readonly Extension<M>[]): Wishes {
   const value = (name: string) => block.find((entry) => entry.name === name)?.value;
+  const status = value("status_request") as { readonly status_type: number } | true | undefined;
   return {
-    ocspResponse: value("status_request") !== undefined,
+    // RFC 6066 8: a kind of status that is not known here is not one. A CertificateRequest names none.
+    ocspResponse: status === true || status?.status_type === CertificateStatusType.codes.ocsp,
     scts: value("signed_certificate_timestamp") !== undefined,
     compressions: (value("compress_certificate") as readonly number[] | undefined) ?? [],
   };

@@ -41,6 +41,7 @@ import { call, type HandshakeEffects, receive } from "./io.ts";
 import { applicationKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
 import { checkResponses, checkServerHello, refuseOlderVersion } from "./negotiate.ts";
 import { firstOffer, type Offer, secondOffer, selectedShare } from "./offer.ts";
+import { acceptLimits } from "./record-limits.ts";
 import { handshakeResult } from "./result.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
@@ -122,6 +123,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   message = yield* receive("WAIT_EE", ["encrypted_extensions"]);
   const encrypted = decodeBody(EncryptedExtensions, message);
   checkResponses(encrypted.extensions, offer.block);
+  acceptLimits(config, effects, encrypted.extensions);
   const alpn = selectedProtocol(encrypted.extensions, config.alpn);
   transcript.add(message.bytes);
   const accepted = find(encrypted.extensions, "early_data") !== undefined;

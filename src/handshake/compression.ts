@@ -41,6 +41,7 @@ export function* compressCertificate(
     "ERR_TLS_CALLBACK_FAILED",
     () => found.compress?.(body) ?? new Uint8Array(0),
   );
+  if (compressed.length === 0 || compressed.length + 8 >= body.length) return message;
   return encodeMessage("compressed_certificate", CompressedCertificate, {
     algorithm: found.algorithm,
     uncompressed_length: body.length,
@@ -75,5 +76,6 @@ export function* decompressCertificate(config: CommonConfig, message: HandshakeM
   if (body.length !== uncompressed_length) {
     throw fault("ERR_TLS_CERT_DECOMPRESSION", `${body.length} bytes instead of ${uncompressed_length}`);
   }
-  return body;
+  // In memory of its own, and no Buffer.
+  return new Uint8Array(body);
 }

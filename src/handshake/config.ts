@@ -10,6 +10,7 @@ import type { CertificateCompression } from "./compression.ts";
 import type { CookieProtector } from "./cookie.ts";
 import type { Identity, IdentityRequest, OidFilter } from "./identity.ts";
 import type { ExternalPsk, PskKind, PskMode } from "./psk.ts";
+import type { FragmentLength } from "./record-limits.ts";
 import type { Session } from "./session.ts";
 import type { Sources } from "./sources.ts";
 import type { EarlyDataPolicy, TicketPolicy } from "./tickets.ts";
@@ -41,6 +42,8 @@ export interface CommonConfig {
   readonly certificateCompression: readonly CertificateCompression[];
   /** Longest Certificate message accepted when decompressed, in bytes. */
   readonly maxCertificateBytes: number;
+  /** Longest TLSInnerPlaintext taken from the peer, in bytes (RFC 8449). */
+  readonly recordSizeLimit: number | undefined;
   /** Longest chain accepted from the peer, in certificates. */
   readonly maxCertificates: number;
   /** In order of preference; what a client offers and a server accepts (RFC 8446 4.2.9). */
@@ -67,6 +70,10 @@ export interface ClientConfig extends CommonConfig {
   /** RFC 8446 D.4 */
   readonly compatibilityMode: boolean;
   readonly identities: readonly Identity[];
+  /** DER distinguished names for certificate_authorities; empty: not sent. */
+  readonly authorities: readonly Uint8Array[];
+  /** Asked for where the server does not know record_size_limit (RFC 6066 4). */
+  readonly maxFragmentLength: FragmentLength | undefined;
   /** Chooses in place of the built-in rules. */
   readonly selectIdentity: ((request: IdentityRequest) => Awaitable<Identity | undefined>) | undefined;
   /** Sends the first usable identity even where the server's CA names and filters match none. */

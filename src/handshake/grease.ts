@@ -20,6 +20,8 @@ export interface Grease {
   readonly version: number;
   readonly scheme: number;
   readonly pskMode: number;
+  /** Of two bytes. */
+  readonly protocol: number;
   /** Two that differ: an empty one and one with content. */
   readonly extensions: readonly [number, number];
 }
@@ -27,15 +29,10 @@ export interface Grease {
 /** Draws a set where the configuration wants it. */
 export function drawGrease(config: CommonConfig): Grease | undefined {
   if (!config.grease) return undefined;
-  const [suite, group, version, scheme, pskMode, first, second] = config.sources.random("grease", 7) as unknown as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [suite, group, version, scheme, pskMode, protocol, first, second] = config.sources.random(
+    "grease",
+    8,
+  ) as unknown as [number, number, number, number, number, number, number, number];
   const same = value(first) === value(second);
   return {
     suite: value(suite),
@@ -43,8 +40,14 @@ export function drawGrease(config: CommonConfig): Grease | undefined {
     version: value(version),
     scheme: value(scheme),
     pskMode: mode(pskMode),
+    protocol: value(protocol),
     extensions: [value(first), value(same ? second ^ 0x10 : second)],
   };
+}
+
+/** A protocol nobody speaks, where there is a set. */
+export function greasedProtocol(grease: Grease | undefined): readonly Uint8Array[] {
+  return grease === undefined ? [] : [Uint8Array.of(grease.protocol >> 8, grease.protocol & 0xff)];
 }
 
 /** An extension nobody knows. */
@@ -52,11 +55,17 @@ export function greaseExtension<M extends ExtensionContext>(code: number, ...con
   return { name: undefined, code, value: Uint8Array.from(content) } as Extension<M>;
 }
 
-/** One such extension behind a server's, where the configuration wants it. */
+/** One such extension behind a server's, and a signature scheme among them, where the configuration wants it. */
 export function withGrease<M extends "CR" | "NST">(
   config: CommonConfig,
   block: readonly Extension<M>[],
 ): readonly Extension<M>[] {
   if (!config.grease) return block;
-  return [...block, greaseExtension(value(config.sources.random("grease", 1)[0] as number))];
+  const [code = 0, scheme = 0] = config.sources.random("grease", 2);
+  const inside = block.map((entry) =>
+    entry.name === "signature_algorithms"
+      ? ({ ...entry, value: [value(scheme), ...(entry.value as readonly number[])] } as unknown as Extension<M>)
+      : entry,
+  );
+  return [...inside, greaseExtension(value(code))];
 }

@@ -81,7 +81,7 @@ export function selectServerIdentity(
   identities: readonly Identity[],
   serverName: string | undefined,
   strict: boolean,
-  request: Pick<IdentityRequest, "signatureSchemes" | "certificateSignatureSchemes">,
+  request: Pick<IdentityRequest, "signatureSchemes" | "certificateSignatureSchemes" | "authorities">,
 ): { readonly identity: Identity; readonly scheme: SignatureSchemeName } {
   const named =
     serverName === undefined ? [] : identities.filter((identity) => matchesHost(leafOf(identity), serverName));
@@ -90,7 +90,10 @@ export function selectServerIdentity(
   }
   const candidates = named.length > 0 ? named : identities;
   const usable = candidates.filter((identity) => usableScheme(identity, request.signatureSchemes) !== undefined);
-  const identity = usable.find((candidate) => chainFits(candidate, request.certificateSignatureSchemes)) ?? usable[0];
+  // RFC 8446 4.2.4: a hint, and no reason to have none.
+  const issued = usable.filter((candidate) => issuedByOneOf(candidate, request.authorities));
+  const likely = issued.length > 0 ? issued : usable;
+  const identity = likely.find((candidate) => chainFits(candidate, request.certificateSignatureSchemes)) ?? likely[0];
   const scheme = identity && usableScheme(identity, request.signatureSchemes);
   if (identity === undefined || scheme === undefined) {
     const offered = shown(

@@ -54,6 +54,13 @@ export interface HandshakeEffects {
    * @param limit - Bytes of ciphertext.
    */
   skipEarlyData(how: "undecryptable" | "application_data", limit: number): void;
+  /**
+   * From the handshake's keys on, no TLSInnerPlaintext of this direction may be longer (RFC 8449 4). Where more was read
+   * before the limit was known, it was too much.
+   *
+   * @param unprotected - Bytes of a record in the clear.
+   */
+  limitRecords(direction: "read" | "write", limit: number, unprotected?: number): void;
   /** The client's legacy_session_id is not empty: change_cipher_spec records are wanted (RFC 8446 D.4). */
   compatibilityMode(): void;
   /** Application data may be sent from now on. */

@@ -3,7 +3,7 @@ import { equal, latin1 } from "../bytes/bytes.ts";
 import { shown } from "../bytes/text.ts";
 import { type Extension, type ExtensionContext, find, type OfferedPsks } from "../codec/extensions.ts";
 import { ClientHello, type HelloRetryRequest, type ServerHello } from "../codec/messages.ts";
-import { CipherSuiteId, NamedGroup, ProtocolVersion } from "../codec/registry.ts";
+import { CipherSuiteId, isGrease, NamedGroup, ProtocolVersion } from "../codec/registry.ts";
 import { encode } from "../codec/schema.ts";
 import type { CipherSuite, Group } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
@@ -22,6 +22,8 @@ export interface OpenedClientHello {
   readonly keyShares: readonly { readonly group: number; readonly key_exchange: Uint8Array }[];
   readonly signatureSchemes: readonly number[];
   readonly certificateSignatureSchemes: readonly number[];
+  /** DER distinguished names that should guide which certificate is chosen (RFC 8446 4.2.4); empty: no hint. */
+  readonly authorities: readonly Uint8Array[];
   readonly psks: OfferedPsks | undefined;
   readonly pskModes: readonly number[];
   readonly earlyData: boolean;
@@ -65,6 +67,7 @@ export function openClientHello(raw: ClientHello): OpenedClientHello {
     keyShares: keyShares ?? [],
     signatureSchemes: signatureSchemes ?? [],
     certificateSignatureSchemes: find(block, "signature_algorithms_cert") ?? signatureSchemes ?? [],
+    authorities: find(block, "certificate_authorities") ?? [],
     psks,
     pskModes: find(block, "psk_key_exchange_modes") ?? [],
     earlyData: find(block, "early_data") !== undefined,
@@ -212,6 +215,8 @@ export function checkResponses<M extends ExtensionContext>(
     if (name !== "cookie" && !offered.some((offer) => offer.code === code)) {
       throw fault("ERR_TLS_UNSUPPORTED_EXTENSION", `${name ?? code} was not offered`);
     }
+    // RFC 8701 3.1 and 4.1
+    if (isGrease(code)) throw fault("ERR_TLS_ILLEGAL_PARAMETER", `extension ${code} is GREASE`);
   }
 }
 

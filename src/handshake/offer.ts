@@ -19,9 +19,10 @@ import { parseAddress } from "../x509/address.ts";
 import type { KnownKey, KnownKeys } from "./client-psk.ts";
 import { acceptedCompressions } from "./compression.ts";
 import type { ClientConfig } from "./config.ts";
-import { drawGrease, greaseExtension } from "./grease.ts";
+import { drawGrease, greasedProtocol, greaseExtension } from "./grease.ts";
 import { checkResponses } from "./negotiate.ts";
 import { bindersLength, pskBinder } from "./psk.ts";
+import { helloLimits } from "./record-limits.ts";
 
 /** A ClientHello as sent, with the private halves of its shares. */
 export interface Offer {
@@ -56,6 +57,8 @@ export function* firstOffer(config: ClientConfig, known: KnownKeys, transcript: 
       ...shareEntries(shares),
     ]),
   );
+  if (config.authorities.length > 0) block.push(extension("certificate_authorities", config.authorities));
+  block.push(...helloLimits(config));
   if (config.requestStatus) {
     const status_type = CertificateStatusType.codes.ocsp;
     block.push(
@@ -66,7 +69,9 @@ export function* firstOffer(config: ClientConfig, known: KnownKeys, transcript: 
   const compressions = acceptedCompressions(config);
   if (compressions.length > 0) block.push(extension("compress_certificate", compressions));
   if (config.alpn.length > 0) {
-    block.push(extension("application_layer_protocol_negotiation", config.alpn.map(utf8)));
+    block.push(
+      extension("application_layer_protocol_negotiation", [...greasedProtocol(grease), ...config.alpn.map(utf8)]),
+    );
   }
   // Without it a server would send no tickets either.
   if (known.keys.length > 0 || config.sessions !== undefined) {

@@ -21,6 +21,7 @@ import { applicationKeys, earlyKeys, handshakeKeys, holding, type KeyContext } f
 import { chooseAlpn, type OpenedClientHello } from "./negotiate.ts";
 import { openHandshake } from "./opening.ts";
 import { commonModes } from "./psk.ts";
+import { answerLimits } from "./record-limits.ts";
 import { handshakeResult } from "./result.ts";
 import { type AcceptedPsk, acceptedEarlyData, skippedEarlyData } from "./server-psk.ts";
 
@@ -70,6 +71,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   const earlySecret = maxEarlyData > 0 ? earlyKeys(keys, early) : undefined;
 
   const key = exchange && (yield* wait("encapsulation", config.sources.encapsulate(exchange.group, exchange.share)));
+  const limits = answerLimits(config, effects, hello.extensions);
   const serverHello = encodeMessage("server_hello", ServerHello, {
     legacy_version: ProtocolVersion.codes["TLS 1.2"],
     random: config.sources.random("server_random", 32),
@@ -93,7 +95,10 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   effects.install("write", "handshake", suite, handshakeTraffic.server.slice());
 
   const encryptedExtensions = encodeMessage("encrypted_extensions", EncryptedExtensions, {
-    extensions: arranged(config, "EE", encryptedExtensionsBlock(hello, alpn, psk, earlySecret !== undefined)),
+    extensions: arranged(config, "EE", [
+      ...encryptedExtensionsBlock(hello, alpn, psk, earlySecret !== undefined),
+      ...limits,
+    ]),
   });
   transcript.add(encryptedExtensions);
   effects.send("handshake", encryptedExtensions);

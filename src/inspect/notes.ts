@@ -91,6 +91,11 @@ export const FIELDS: Readonly<Record<string, Readonly<Record<string, Note>>>> = 
     cert_data: ["4.4.2", "an X.509 certificate, DER (RFC 5280 4.1)"],
     extensions: ["4.4.2", "about this certificate, such as its revocation status"],
   },
+  CompressedCertificate: {
+    algorithm: ["RFC 8879 4", "one of those that the receiver has offered"],
+    uncompressed_length: ["RFC 8879 4", "bytes of the Certificate message inside"],
+    compressed_certificate_message: ["RFC 8879 4", "the Certificate message, compressed"],
+  },
   CertificateVerify: {
     algorithm: ["4.4.3", "how it was signed; one of the peer's signature_algorithms"],
     signature: ["4.4.3", "over 64 spaces, a context string, 00 and the hash of the handshake so far"],
@@ -140,7 +145,7 @@ export const FIELDS: Readonly<Record<string, Readonly<Record<string, Note>>>> = 
   signed_certificate_timestamp: { sct: ["RFC 6962 3.2", "a log's promise to publish the certificate"] },
   client_certificate_type: { type: ["RFC 7250 3", "0: X.509, 2: raw public key"] },
   server_certificate_type: { type: ["RFC 7250 3", "0: X.509, 2: raw public key"] },
-  compress_certificate: { algorithm: ["RFC 8879 3", "1: zlib, 2: brotli, 3: zstd"] },
+  compress_certificate: { algorithm: ["RFC 8879 3", "a compression that the sender can undo"] },
   CertificateStatusRequest: {
     status_type: ["RFC 6066 8", "ocsp is the only kind in use"],
     responder_id_list: ["RFC 6066 8", "responders the client trusts; empty: any"],

@@ -17,7 +17,7 @@ export function zlibCompression(): CertificateCompression {
   return {
     algorithm: 1,
     compress: (plain) => zlib.deflateSync(plain),
-    decompress: (compressed, maxOutputLength) => zlib.inflateSync(compressed, { maxOutputLength }),
+    decompress: (compressed, length) => whole(zlib.inflateSync, compressed, length),
   };
 }
 
@@ -34,15 +34,33 @@ export function zlibCompression(): CertificateCompression {
 export function brotliCompression(): CertificateCompression {
   return {
     algorithm: 2,
-    compress: (plain) => zlib.brotliCompressSync(plain),
-    decompress: (compressed, maxOutputLength) => zlib.brotliDecompressSync(compressed, { maxOutputLength }),
+    compress: (plain) =>
+      zlib.brotliCompressSync(plain, { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } }),
+    decompress: (compressed, length) => whole(zlib.brotliDecompressSync, compressed, length),
   };
+}
+
+type Decompressor = (compressed: Uint8Array, options: { readonly maxOutputLength: number }) => Uint8Array;
+
+/** Certificates are small and sent often: the best quality takes many times as long for a few bytes. */
+const BROTLI_QUALITY = 5;
+
+/** Node stops once more than `length` bytes come out, but passes over bytes behind the end. */
+function whole(decompress: Decompressor, compressed: Uint8Array, length: number): Uint8Array {
+  // `info` is not in the declarations: it makes the result carry the engine with its count of bytes taken.
+  const options = { maxOutputLength: Math.max(1, length), info: true };
+  const { buffer, engine } = decompress(compressed, options) as unknown as {
+    readonly buffer: Uint8Array;
+    readonly engine: { readonly bytesWritten: number };
+  };
+  if (engine.bytesWritten !== compressed.length) throw new RangeError("bytes behind the end of what was compressed");
+  return buffer;
 }
 
 /** Node has it from 22.15 on; the declarations of Node 20 do not. */
 interface Zstd {
   readonly zstdCompressSync?: (plain: Uint8Array) => Uint8Array;
-  readonly zstdDecompressSync?: (compressed: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
+  readonly zstdDecompressSync?: Decompressor;
 }
 
 /**
@@ -62,7 +80,7 @@ export function zstdCompression(): CertificateCompression {
   return {
     algorithm: 3,
     compress: (plain) => zstdCompressSync(plain),
-    decompress: (compressed, maxOutputLength) => zstdDecompressSync(compressed, { maxOutputLength }),
+    decompress: (compressed, length) => whole(zstdDecompressSync, compressed, length),
   };
 }
 

@@ -11,6 +11,7 @@ export type {
 export {
   type EarlyDataOptions,
   type PskOptions,
+  padTo,
   type SealedCookiesOptions,
   type SealedTickets,
   type SealedTicketsOptions,

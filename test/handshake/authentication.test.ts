@@ -183,7 +183,12 @@ const CASES: readonly [string, Code, StateName, Tamper][] = [
     finished((data) => flipped(data, data.length - 1)),
   ],
   ["a short Finished", "ERR_SSL_DIGEST_CHECK_FAILED", "WAIT_FINISHED", finished((data) => data.subarray(0, -1))],
-  ["a long Finished", "ERR_SSL_DIGEST_CHECK_FAILED", "WAIT_FINISHED", finished((data) => concat(data, Uint8Array.of(0)))],
+  [
+    "a long Finished",
+    "ERR_SSL_DIGEST_CHECK_FAILED",
+    "WAIT_FINISHED",
+    finished((data) => concat(data, Uint8Array.of(0))),
+  ],
   ["an empty Finished", "ERR_SSL_DIGEST_CHECK_FAILED", "WAIT_FINISHED", finished(() => new Uint8Array(0))],
 ];
 

@@ -4,6 +4,7 @@ import { KeyUpdate, messageName, NewSessionTicket } from "../../src/codec/messag
 import { encode } from "../../src/codec/schema.ts";
 import type { Side } from "../../src/errors.ts";
 import type { StateName } from "../../src/flow.ts";
+import { zlibCompression } from "../../src/node/index.ts";
 import { type End, failure, failures } from "../support/pair.ts";
 import { expectFailed, verdict } from "../support/refusal.ts";
 import { confront, type OutgoingRecord, type Rogue, type RogueOptions } from "../support/rogue.ts";
@@ -45,6 +46,8 @@ interface Row {
   readonly nth?: number;
   readonly retry?: boolean;
   readonly clientAuth?: "off" | "on";
+  /** The victim takes compressed certificates. */
+  readonly compression?: true;
   readonly legal: readonly MessageName[];
   /** change_cipher_spec is dropped here; elsewhere it is an error (RFC 8446 5). */
   readonly dropsChangeCipherSpec: boolean;
@@ -84,6 +87,18 @@ const ROWS: readonly Row[] = [
     clientAuth: "off",
   }),
   client("WAIT_CERT", "certificate", ["certificate"]),
+  client("WAIT_CERT_CR", "certificate_request", ["certificate_request", "certificate", "compressed_certificate"], {
+    title: "WAIT_CERT_CR with compression",
+    compression: true,
+  }),
+  client("WAIT_CERT", "compressed_certificate", ["certificate", "compressed_certificate"], {
+    title: "WAIT_CERT with compression",
+    compression: true,
+  }),
+  client("WAIT_CV", "certificate_verify", ["certificate_verify"], {
+    title: "WAIT_CV after a compressed certificate",
+    compression: true,
+  }),
   client("WAIT_CV", "certificate_verify", ["certificate_verify"]),
   client("WAIT_FINISHED", "finished", ["finished"]),
   {
@@ -94,6 +109,14 @@ const ROWS: readonly Row[] = [
   server("START", "client_hello", ["client_hello"], { dropsChangeCipherSpec: false }),
   server("START", "client_hello", ["client_hello"], { title: "START after a retry", retry: true, nth: 2 }),
   server("WAIT_CERT", "certificate", ["certificate"]),
+  server("WAIT_CERT", "compressed_certificate", ["certificate", "compressed_certificate"], {
+    title: "WAIT_CERT with compression",
+    compression: true,
+  }),
+  server("WAIT_CV", "certificate_verify", ["certificate_verify"], {
+    title: "WAIT_CV after a compressed certificate",
+    compression: true,
+  }),
   server("WAIT_CV", "certificate_verify", ["certificate_verify"]),
   server("WAIT_FINISHED", "finished", ["finished"]),
   server("WAIT_FINISHED", "finished", ["finished"], {
@@ -112,13 +135,19 @@ let world: World;
 const samples = new Map<MessageName, Uint8Array>();
 
 beforeAll(async () => {
-  world = await createWorld();
+  world = await createWorld(2);
   const tamper = (message: Uint8Array, name: string) => {
     samples.set(name as MessageName, message);
     return undefined;
   };
   confront(world.honestClient(), world.rogueServer({ tamper }, { groups: ["secp256r1"] }));
   confront(world.honestServer(), world.rogueClient({ tamper }));
+  const compressing = { certificateCompression: [zlibCompression()] };
+  const keep = (message: Uint8Array, name: string) => {
+    if (name === "compressed_certificate") samples.set(name, message);
+    return undefined;
+  };
+  confront(world.honestClient(compressing), world.rogueServer({ tamper: keep }, compressing));
   samples.set("key_update", rawMessage(24, encode(KeyUpdate, { request_update: 0 })));
   const ticket = { ticket_lifetime: 1, ticket_age_add: 2, ticket_nonce: Uint8Array.of(3), ticket: Uint8Array.of(4) };
   samples.set("new_session_ticket", rawMessage(4, encode(NewSessionTicket, { ...ticket, extensions: [] })));
@@ -141,10 +170,11 @@ function meet(row: Row, ...intruders: readonly OutgoingRecord[]): [End, Rogue] {
   };
   const groups = row.retry ? (["secp256r1"] as const) : undefined;
   const auth = row.clientAuth ?? "on";
+  const more = row.compression ? { certificateCompression: [zlibCompression()] } : {};
   const [victim, rogue] =
     row.victim === "client"
-      ? [world.honestClient(), world.rogueServer({ records }, { groups, clientAuth: auth })]
-      : [world.honestServer({ groups, clientAuth: auth }), world.rogueClient({ records })];
+      ? [world.honestClient(more), world.rogueServer({ records }, { groups, clientAuth: auth, ...more })]
+      : [world.honestServer({ groups, clientAuth: auth, ...more }), world.rogueClient({ records }, more)];
   confront(victim, rogue);
   if (row.inPlaceOf === undefined) {
     for (const intruder of intruders) rogue.send(intruder);

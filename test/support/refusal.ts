@@ -36,6 +36,7 @@ const ALERTS = {
   ERR_TLS_TOO_MANY_KEY_UPDATES: "unexpected_message",
   ERR_TLS_TOO_MANY_EMPTY_RECORDS: "unexpected_message",
   ERR_TLS_TOO_MANY_WARNINGS: "unexpected_message",
+  ERR_TLS_CERT_DECOMPRESSION: "bad_certificate",
   CERT_CHAIN_TOO_LONG: "bad_certificate",
   CERT_PARSE_ERROR: "bad_certificate",
   ERR_TLS_ACCESS_DENIED: "access_denied",

@@ -221,6 +221,7 @@ export class Rogue {
       openEarlyData: () => {},
       closeEarlyData: () => {},
       skipEarlyData: () => {},
+      limitRecords: () => {},
       compatibilityMode: () => {},
       allowApplicationData: () => {},
       enter: () => {},

@@ -88,8 +88,9 @@ export class World {
   }
 }
 
-export async function createWorld(): Promise<World> {
-  const authority = await createThrowawayAuthority();
+/** @param intermediates - Of each chain; with some of them, chains compress well. */
+export async function createWorld(intermediates = 0): Promise<World> {
+  const authority = await createThrowawayAuthority({ intermediates });
   const server = await authority.issue({ subject: "localhost", dnsNames: ["localhost"], server: true });
   const client = await authority.issue({ subject: "client", client: true });
   return new World(authority, server, client);
