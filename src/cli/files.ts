@@ -19,19 +19,28 @@ export async function loadIdentities(args: Arguments, provider: CryptoProvider):
   const keys = args.all("key");
   if (keys.length > certs.length) throw usage("a --key without its --cert");
   if (keys.length > 0 && keys.length < certs.length) throw usage("a --cert without its --key: repeat them in pairs");
-  return Promise.all(certs.map((cert, index) => loadIdentity(cert, keys[index] ?? cert, provider)));
+  const staples = args.all("ocsp");
+  if (staples.length > certs.length) throw usage("an --ocsp without its --cert");
+  return Promise.all(certs.map((cert, index) => loadIdentity(cert, keys[index] ?? cert, staples[index], provider)));
 }
 
-async function loadIdentity(certFile: string, keyFile: string, provider: CryptoProvider): Promise<Identity> {
+async function loadIdentity(
+  certFile: string,
+  keyFile: string,
+  ocspFile: string | undefined,
+  provider: CryptoProvider,
+): Promise<Identity> {
   const cert = read(certFile, "certificate", ExitStatus.localCertificate);
   const key = keyFile === certFile ? cert : read(keyFile, "private key", ExitStatus.localCertificate);
+  const ocspResponse =
+    ocspFile === undefined ? undefined : read(ocspFile, "OCSP response", ExitStatus.localCertificate);
   let identity: Identity;
   try {
-    identity = resolveIdentity({ cert, key }, provider);
+    identity = resolveIdentity({ cert, key, ocspResponse }, provider);
   } catch (error) {
     if (!(error instanceof TlsError)) throw error;
     if (error.code === "ERR_OSSL_X509_KEY_VALUES_MISMATCH") throw foreignKey(certFile, keyFile);
-    const file = error.code === "ERR_TLS_KEY" ? keyFile : certFile;
+    const file = { ERR_TLS_KEY: keyFile, ERR_TLS_OPTION: ocspFile }[error.code as string] ?? certFile;
     throw new CliError(ExitStatus.localCertificate, `${file}: ${error.message}`, keyHint(error, certFile, keyFile));
   }
   if (!(await belongTogether(identity, provider))) throw foreignKey(certFile, keyFile);

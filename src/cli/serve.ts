@@ -32,6 +32,12 @@ export const serveCommand: Command = {
     { name: "port", value: "PORT", help: "8443 by default; 0 picks a free one" },
     { name: "cert", value: "FILE", repeat: true, help: "certificate with its chain, PEM or DER" },
     { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER" },
+    {
+      name: "ocsp",
+      value: "FILE",
+      repeat: true,
+      help: "OCSP response, DER, for the --cert in the same place: sent to clients that ask, as it is",
+    },
     { name: "cacert", value: "FILE", help: "CAs that may have issued client certificates" },
     {
       name: "client-auth",
@@ -48,7 +54,6 @@ export const serveCommand: Command = {
     { name: "tickets", value: "N", later: true, help: "session tickets" },
     { name: "psk-modes", value: "A,B", later: true, help: "dhe, ke" },
     { name: "cookie", later: true, help: "stateless HelloRetryRequest" },
-    { name: "ocsp", value: "FILE", later: true, help: "OCSP response to staple" },
   ],
   examples: [
     "mutls serve --cert server.pem --key server.key",

@@ -21,6 +21,8 @@ import {
 import { createNodeProvider } from "../crypto/node.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { createWebCryptoProvider } from "../crypto/webcrypto.ts";
+import type { CertificateCompression } from "../handshake/compression.ts";
+import { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "../node/compression.ts";
 import { usage } from "./exit.ts";
 import { type Arguments, type Flag, nearest } from "./flags.ts";
 
@@ -36,6 +38,15 @@ const PROVIDERS = {
   webcrypto: (): CryptoProvider => withExtras(createWebCryptoProvider({ fallback: nobleProvider }), EXTRAS),
 };
 
+const COMPRESSIONS = {
+  zlib: zlibCompression,
+  brotli: brotliCompression,
+  zstd: (): CertificateCompression => {
+    if (!hasZstd()) throw usage("--cert-compression: zstd is not supported by this Node; 22.15 and newer have it");
+    return zstdCompression();
+  },
+};
+
 /** Negotiation, diagnosis, provider. */
 export const TLS_FLAGS: readonly Flag[] = [
   { name: "alpn", value: "A,B", help: "application protocols, in order of preference" },
@@ -46,6 +57,16 @@ export const TLS_FLAGS: readonly Flag[] = [
     help: "cipher suites, in order of preference, such as TLS_AES_128_GCM_SHA256",
   },
   { name: "sigalgs", value: "A,B", help: "signature algorithms accepted from the peer, such as ed25519,mldsa65" },
+  {
+    name: "record-size-limit",
+    value: "N",
+    help: "longest record taken from the peer, 64 to 16385 bytes of content, type and padding (RFC 8449)",
+  },
+  {
+    name: "cert-compression",
+    value: "A,B",
+    help: "compress certificates and take compressed ones, in order of preference: zlib,brotli,zstd (RFC 8879)",
+  },
   {
     name: "keylogfile",
     value: "FILE",
@@ -61,8 +82,6 @@ export const LATER_TLS_FLAGS: readonly Flag[] = [
   { name: "crlfile", value: "FILE", later: true, help: "certificate revocation list" },
   { name: "psk", value: "ID:HEX[:sha384]", later: true, help: "external pre-shared key" },
   { name: "early-data", value: "X", later: true, help: "0-RTT data" },
-  { name: "record-size-limit", value: "N", later: true, help: "RFC 8449" },
-  { name: "cert-compression", value: "A,B", later: true, help: "RFC 8879" },
 ];
 
 /** What the shared flags say. */
@@ -73,6 +92,8 @@ export interface NegotiationOptions {
   readonly groups: readonly NamedGroupName[] | undefined;
   readonly cipherSuites: readonly CipherSuiteName[] | undefined;
   readonly signatureSchemes: readonly SignatureSchemeName[] | undefined;
+  readonly recordSizeLimit: number | undefined;
+  readonly certificateCompression: readonly CertificateCompression[] | undefined;
 }
 
 /** Reads the shared flags. */
@@ -97,6 +118,14 @@ export function negotiationOptions(args: Arguments): NegotiationOptions {
       {},
     ),
     signatureSchemes: names(args, "sigalgs", "signature algorithm", SCHEMES, SCHEME_ALIASES),
+    recordSizeLimit: args.number("record-size-limit", 64, 16_385),
+    certificateCompression: names(
+      args,
+      "cert-compression",
+      "compression",
+      Object.keys(COMPRESSIONS) as (keyof typeof COMPRESSIONS)[],
+      {},
+    )?.map((name) => COMPRESSIONS[name]()),
   };
 }
 

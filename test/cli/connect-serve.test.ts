@@ -51,6 +51,18 @@ describe("connect and serve", () => {
       expect([client.status, client.stdout.toString()]).toEqual([0, expect.stringContaining('"group": "x448"')]);
     });
 
+    it("with compressed certificates and short records", async () => {
+      const flags = ["--cert-compression", "brotli,zlib", "--record-size-limit", "512"];
+      const { client, server } = await once(
+        ["--mode", "echo", "--provider", theirs, ...flags],
+        ["--provider", ours, ...flags, "--trace"],
+        big.subarray(0, 5000),
+      );
+      expect([client.status, server.status, client.stdout.length]).toEqual([0, 0, 5000]);
+      expect(client.stderr).toContain("compressed_certificate");
+      expect(client.stderr).toContain("record_size_limit");
+    });
+
     it("reverse", async () => {
       const input = "hello\nrats live\r\n\nlast";
       const { client } = await once(["--mode", "reverse", "--provider", theirs], ["--provider", ours], input);
