@@ -8,7 +8,7 @@ import type { ClientConfig, HandshakeResult, ServerConfig } from "../handshake/c
 import { call } from "../handshake/io.ts";
 import { type Session, sessionFromTicket } from "../handshake/session.ts";
 import { issueTickets } from "../handshake/tickets.ts";
-import type { Aftermath } from "./engine.ts";
+import type { Aftermath } from "./after.ts";
 
 export function serverAftermath(config: ServerConfig): Aftermath {
   if (config.tickets === undefined) return {};

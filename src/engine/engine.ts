@@ -3,22 +3,13 @@
  * lives after the handshake. No socket, no timer, no clock and no randomness of its own.
  */
 import { join } from "../bytes/bytes.ts";
-import { decodeBody, type HandshakeMessage, KeyUpdate, NewSessionTicket } from "../codec/messages.ts";
-import { KeyUpdateRequest } from "../codec/registry.ts";
+import type { HandshakeMessage } from "../codec/messages.ts";
 import { type CauseCode, fault, type Side, TlsError } from "../errors.ts";
-import {
-  type Awaitable,
-  type Flow,
-  type HandshakeName,
-  isPromiseLike,
-  type StateName,
-  type Suspension,
-  settle,
-} from "../flow.ts";
+import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
-import type { Session } from "../handshake/session.ts";
 import { exportKeyingMaterial } from "../schedule/secrets.ts";
+import { After, type AfterEvent, type Aftermath } from "./after.ts";
 import { Inbound } from "./inbound.ts";
 import { type IncomingOptions, IncomingRecords } from "./incoming.ts";
 import { detached } from "./observer.ts";
@@ -31,17 +22,13 @@ export type EngineEvent =
   | { readonly type: "handshake"; readonly result: HandshakeResult }
   /** Client only: the server has sent data or a ticket, so it has accepted this side; see {@link TlsEngine.accepted}. */
   | { readonly type: "accepted" }
-  /** Client only: a ticket has come; the session is in the configuration's cache, if there is one. */
-  | { readonly type: "ticket"; readonly session: Session }
-  /** The ticket store or session cache failed: the connection goes on without. */
-  | { readonly type: "ticket_failed"; readonly error: TlsError }
   /** Client: what the server does with early data. Server: some can be read. */
   | { readonly type: "early_data"; readonly outcome: "accepted" | "rejected" }
-  | { readonly type: "key_update"; readonly requested: boolean }
   /** close_notify: the peer will send nothing more. This side may go on sending. */
   | { readonly type: "end" }
   /** Comes once; the engine is dead. An alert may still be in the output. */
   | { readonly type: "failed"; readonly error: TlsError }
+  | AfterEvent
   | HandshakeEvent;
 
 /** Limits and hooks of the engine itself. */
@@ -54,17 +41,6 @@ export interface EngineLimits extends Omit<OutgoingOptions, "side">, IncomingOpt
 
 /** Starts the flow that an engine runs. */
 export type StartFlow = (effects: HandshakeEffects) => Flow<HandshakeResult>;
-
-/** What may follow a handshake. */
-export interface Aftermath {
-  /** Server: the tickets to send once it is done. */
-  tickets?(result: HandshakeResult): Flow<readonly Uint8Array[]>;
-  /** Client: keeps what a ticket begins. */
-  keep?(result: HandshakeResult, ticket: NewSessionTicket): Flow<Session | undefined>;
-}
-
-/** Tickets of one connection that are looked at. */
-const MAX_TICKETS = 16;
 
 /**
  * One end of a connection, made by a context. Every method is safe to call at any time, from event handlers and
@@ -91,7 +67,7 @@ export class TlsEngine {
   readonly #outbound: Outbound;
   readonly #aftermath: Aftermath;
   readonly #flow: Flow<HandshakeResult>;
-  #tickets = 0;
+  #after: After | undefined;
   #suspension: Suspension | undefined;
   #running = false;
   #started = false;
@@ -104,7 +80,6 @@ export class TlsEngine {
   #flightTaken = false;
   #readClosed = false;
   #endOfInput = false;
-  #keyUpdateAwaited = false;
   #events: EngineEvent[] = [];
   #listener: ((event: EngineEvent) => void) | undefined;
   #progress: (() => void) | undefined;
@@ -334,10 +309,9 @@ export class TlsEngine {
    * other is made (RFC 9846 4.7.3).
    */
   updateKeys(request: "update_requested" | "update_not_requested" = "update_not_requested"): void {
-    if (this.#result === undefined || this.#outbound.closed) throw this.#own("ERR_TLS_CLOSED");
-    const ask = request === "update_requested" && !this.#keyUpdateAwaited;
-    if (ask) this.#keyUpdateAwaited = true;
-    this.#guard(() => this.#outgoing.updateKey(ask ? request : "update_not_requested"));
+    const after = this.#after;
+    if (after === undefined || this.#outbound.closed) throw this.#own("ERR_TLS_CLOSED");
+    this.#guard(() => after.updateKeys(request));
     this.#settle();
   }
 
@@ -440,12 +414,24 @@ export class TlsEngine {
     this.#enter("CONNECTED");
     if (this.side === "server") this.#accepted = true;
     this.#events.push({ type: "handshake", result });
-    if (this.#aftermath.tickets !== undefined) {
-      this.#aside(this.#aftermath.tickets(result), (messages) => {
-        for (const message of messages) this.#outgoing.sendHandshake("application", message);
-        this.#outgoing.flush();
-      });
-    }
+    this.#after = new After(
+      {
+        side: this.side,
+        aftermath: this.#aftermath,
+        incoming: this.#incoming,
+        outgoing: this.#outgoing,
+        inbound: this.#inbound,
+        outbound: this.#outbound,
+        emit: (event) => this.#events.push(event),
+        noteAccepted: () => this.#noteAccepted(),
+        guard: (action) => {
+          if (this.#error === undefined && !this.#outbound.closed) this.#guard(action);
+        },
+        settle: () => this.#settle(),
+      },
+      result,
+    );
+    this.#after.begin();
   }
 
   /** Works through what has been received as far as states and queues allow, then tells the listener. */
@@ -508,70 +494,17 @@ export class TlsEngine {
         `${message.type} in state ${this.#state}, which expects ${expecting.join(" or ") || "nothing"}`,
       );
     }
-    if (this.#result === undefined) {
-      this.#inbound.peerHello = true;
-      this.#step(() => this.#flow.next(message));
-    } else if (message.type === "key_update") {
-      this.#receiveKeyUpdate(message);
-    } else {
-      this.#receiveTicket(this.#result, message);
+    if (this.#after !== undefined) {
+      this.#after.deliver(message);
+      return;
     }
+    this.#inbound.peerHello = true;
+    this.#step(() => this.#flow.next(message));
   }
 
   #expecting(): readonly HandshakeName[] {
-    if (this.#result !== undefined)
-      return this.side === "client" ? ["new_session_ticket", "key_update"] : ["key_update"];
+    if (this.#after !== undefined) return this.#after.expecting;
     return this.#suspension?.need === "message" ? this.#suspension.expecting : [];
-  }
-
-  /** RFC 8446 4.6.1 */
-  #receiveTicket(result: HandshakeResult, message: HandshakeMessage): void {
-    this.#noteAccepted();
-    const ticket = decodeBody(NewSessionTicket, message);
-    if (this.#aftermath.keep === undefined || ++this.#tickets > MAX_TICKETS) return;
-    this.#aside(this.#aftermath.keep(result, ticket), (session) => {
-      if (session !== undefined) this.#events.push({ type: "ticket", session });
-    });
-  }
-
-  /** Runs a flow beside the records, which do not wait for it. What it fails with does not end the connection. */
-  #aside<T>(flow: Flow<T>, done: (value: T) => void): void {
-    const failed = (cause: unknown) => {
-      const error = cause instanceof TlsError ? cause : fault("ERR_TLS_CALLBACK_FAILED", String(cause), { cause });
-      this.#events.push({ type: "ticket_failed", error });
-    };
-    const finish = (value: T) => {
-      if (this.#error === undefined && !this.#outbound.closed) this.#guard(() => done(value));
-    };
-    let outcome: Awaitable<T>;
-    try {
-      outcome = settle(flow);
-    } catch (cause) {
-      failed(cause);
-      return;
-    }
-    if (!isPromiseLike(outcome)) {
-      finish(outcome);
-      return;
-    }
-    Promise.resolve(outcome)
-      .then(finish, failed)
-      .then(() => this.#settle());
-  }
-
-  /** RFC 8446 4.6.3 */
-  #receiveKeyUpdate(message: HandshakeMessage): void {
-    const { request_update } = decodeBody(KeyUpdate, message);
-    if (KeyUpdateRequest.name(request_update) === undefined) {
-      throw fault("ERR_TLS_ILLEGAL_PARAMETER", `request_update ${request_update}`);
-    }
-    // An answer is not counted: this side decides how many there are.
-    if (this.#keyUpdateAwaited) this.#keyUpdateAwaited = false;
-    else this.#inbound.countKeyUpdate();
-    this.#incoming.updateKey();
-    const requested = request_update === KeyUpdateRequest.codes.update_requested;
-    if (requested) this.#outbound.oweKeyUpdate();
-    this.#events.push({ type: "key_update", requested });
   }
 
   #noteAccepted(): void {

@@ -1,0 +1,148 @@
+/**
+ * What lives after the handshake (RFC 8446 4.6): which messages are legal then, and one small flow for each that needs
+ * more than a moment. Records do not wait for those flows.
+ */
+import { decodeBody, type HandshakeMessage, KeyUpdate, NewSessionTicket } from "../codec/messages.ts";
+import { KeyUpdateRequest } from "../codec/registry.ts";
+import { fault, type Side, TlsError } from "../errors.ts";
+import { type Awaitable, type Flow, type HandshakeName, isPromiseLike, settle } from "../flow.ts";
+import type { HandshakeResult } from "../handshake/config.ts";
+import type { Session } from "../handshake/session.ts";
+import type { Inbound } from "./inbound.ts";
+import type { IncomingRecords } from "./incoming.ts";
+import type { Outbound } from "./outbound.ts";
+import type { OutgoingRecords } from "./outgoing.ts";
+
+/** What may follow a handshake. */
+export interface Aftermath {
+  /** Server: the tickets to send once it is done. */
+  tickets?(result: HandshakeResult): Flow<readonly Uint8Array[]>;
+  /** Client: keeps what a ticket begins. */
+  keep?(result: HandshakeResult, ticket: NewSessionTicket): Flow<Session | undefined>;
+}
+
+/** What is told of messages after the handshake. */
+export type AfterEvent =
+  /** Client only: a ticket has come; the session is in the configuration's cache, if there is one. */
+  | { readonly type: "ticket"; readonly session: Session }
+  /** The ticket store or session cache failed: the connection goes on without. */
+  | { readonly type: "ticket_failed"; readonly error: TlsError }
+  | { readonly type: "key_update"; readonly requested: boolean };
+
+/** The connection that the messages belong to. */
+export interface AfterHost {
+  readonly side: Side;
+  readonly aftermath: Aftermath;
+  readonly incoming: IncomingRecords;
+  readonly outgoing: OutgoingRecords;
+  readonly inbound: Inbound;
+  readonly outbound: Outbound;
+  emit(event: AfterEvent): void;
+  /** The peer has sent what only follows a judgement of this side. */
+  noteAccepted(): void;
+  /** Does something later, unless this side has ended meanwhile; what it throws ends the connection. */
+  guard(action: () => void): void;
+  /** Something asynchronous has come to its end. */
+  settle(): void;
+}
+
+/** Tickets of one connection that are looked at. */
+const MAX_TICKETS = 16;
+
+/** What a peer of this side may send, RFC 8446 4.6. */
+const LEGAL: Readonly<Record<Side, readonly HandshakeName[]>> = {
+  client: ["new_session_ticket", "key_update"],
+  server: ["key_update"],
+};
+
+/** Owns the flows after one handshake. */
+export class After {
+  readonly #host: AfterHost;
+  readonly #result: HandshakeResult;
+  #tickets = 0;
+  #keyUpdateAwaited = false;
+
+  constructor(host: AfterHost, result: HandshakeResult) {
+    this.#host = host;
+    this.#result = result;
+  }
+
+  /** The legal set, which the engine holds every message against. */
+  get expecting(): readonly HandshakeName[] {
+    return LEGAL[this.#host.side];
+  }
+
+  /** What this side sends of itself. */
+  begin(): void {
+    const { aftermath, outgoing } = this.#host;
+    if (aftermath.tickets === undefined) return;
+    this.#aside(aftermath.tickets(this.#result), (messages) => {
+      for (const message of messages) outgoing.sendHandshake("application", message);
+      outgoing.flush();
+    });
+  }
+
+  /** One of the expected messages. */
+  deliver(message: HandshakeMessage): void {
+    if (message.type === "key_update") this.#receiveKeyUpdate(message);
+    else this.#receiveTicket(message);
+  }
+
+  /** While a request is unanswered no other is made (RFC 9846 4.7.3). */
+  updateKeys(request: "update_requested" | "update_not_requested"): void {
+    const ask = request === "update_requested" && !this.#keyUpdateAwaited;
+    if (ask) this.#keyUpdateAwaited = true;
+    this.#host.outgoing.updateKey(ask ? request : "update_not_requested");
+  }
+
+  /** RFC 8446 4.6.1 */
+  #receiveTicket(message: HandshakeMessage): void {
+    const { aftermath } = this.#host;
+    this.#host.noteAccepted();
+    const ticket = decodeBody(NewSessionTicket, message);
+    if (aftermath.keep === undefined || ++this.#tickets > MAX_TICKETS) return;
+    this.#aside(aftermath.keep(this.#result, ticket), (session) => {
+      if (session !== undefined) this.#host.emit({ type: "ticket", session });
+    });
+  }
+
+  /** RFC 8446 4.6.3 */
+  #receiveKeyUpdate(message: HandshakeMessage): void {
+    const { incoming, inbound, outbound } = this.#host;
+    const { request_update } = decodeBody(KeyUpdate, message);
+    if (KeyUpdateRequest.name(request_update) === undefined) {
+      throw fault("ERR_TLS_ILLEGAL_PARAMETER", `request_update ${request_update}`);
+    }
+    // An answer is not counted: this side decides how many there are.
+    if (this.#keyUpdateAwaited) this.#keyUpdateAwaited = false;
+    else inbound.countKeyUpdate();
+    incoming.updateKey();
+    const requested = request_update === KeyUpdateRequest.codes.update_requested;
+    if (requested) outbound.oweKeyUpdate();
+    this.#host.emit({ type: "key_update", requested });
+  }
+
+  /** Runs a flow beside the records, which do not wait for it. What it fails with does not end the connection. */
+  #aside<T>(flow: Flow<T>, done: (value: T) => void): void {
+    const host = this.#host;
+    const failed = (cause: unknown) => {
+      const error = cause instanceof TlsError ? cause : fault("ERR_TLS_CALLBACK_FAILED", String(cause), { cause });
+      host.emit({ type: "ticket_failed", error });
+    };
+    const finish = (value: T) => host.guard(() => done(value));
+    let outcome: Awaitable<T>;
+    try {
+      outcome = settle(flow);
+    } catch (cause) {
+      failed(cause);
+      return;
+    }
+    if (!isPromiseLike(outcome)) {
+      finish(outcome);
+      return;
+    }
+    Promise.resolve(outcome)
+      .then(finish, failed)
+      .then(() => host.settle());
+  }
+}
