@@ -141,15 +141,15 @@ export class DerReader {
   }
 
   /** The magnitude of a non-negative INTEGER without leading zeros (zero itself is one zero byte), a view. */
-  unsigned(): Uint8Array {
-    const content = this.integer();
+  unsigned(tag: number = Tag.integer): Uint8Array {
+    const content = this.integer(tag);
     if ((content[0] as number) >= 0x80) throw malformed("an INTEGER is negative");
     return content.length > 1 && content[0] === 0 ? content.subarray(1) : content;
   }
 
   /** An INTEGER between 0 and 2^31 - 1. */
-  smallInteger(): number {
-    const content = this.unsigned();
+  smallInteger(tag: number = Tag.integer): number {
+    const content = this.unsigned(tag);
     const value = content.length > 4 ? Number.POSITIVE_INFINITY : content.reduce((sum, byte) => sum * 256 + byte, 0);
     if (value > 0x7fffffff) throw malformed("an INTEGER is too large here");
     return value;

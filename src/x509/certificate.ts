@@ -88,6 +88,13 @@ export interface Certificate {
   readonly extendedKeyUsage: readonly string[] | undefined;
   readonly subjectAltName: GeneralNames | undefined;
   readonly nameConstraints: NameConstraints | undefined;
+  /** Policy OIDs; `undefined` where the extension is absent: valid under none. */
+  readonly policies: readonly string[] | undefined;
+  readonly policyMappings: readonly { readonly issuer: string; readonly subject: string }[] | undefined;
+  readonly policyConstraints:
+    | { readonly requireExplicit: number | undefined; readonly inhibitMapping: number | undefined }
+    | undefined;
+  readonly inhibitAnyPolicy: number | undefined;
   /** keyIdentifier of authorityKeyIdentifier. */
   readonly authorityKeyId: Uint8Array | undefined;
   readonly subjectKeyId: Uint8Array | undefined;

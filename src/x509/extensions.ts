@@ -2,13 +2,15 @@
 import { latin1 } from "../bytes/bytes.ts";
 import { contextConstructed, contextPrimitive, DerReader, Tag } from "../bytes/der.ts";
 import { fault, type TlsError } from "../errors.ts";
-import type { Extension, GeneralNames, NameConstraints, OtherName } from "./certificate.ts";
+import type { Certificate, Extension, GeneralNames, NameConstraints, OtherName } from "./certificate.ts";
 import { DistinguishedName } from "./distinguished.ts";
 
 const MAX_EXTENSIONS = 64;
 /** Names in one subjectAltName, and in each half of nameConstraints. */
 const MAX_GENERAL_NAMES = 1024;
 const MAX_KEY_PURPOSES = 64;
+/** Policies, and mappings of them, in one certificate. */
+const MAX_POLICIES = 128;
 
 /** Values of the extensions that path validation and identities need. */
 export interface ExtensionValues {
@@ -19,17 +21,17 @@ export interface ExtensionValues {
   nameConstraints?: NameConstraints;
   authorityKeyId?: Uint8Array;
   subjectKeyId?: Uint8Array;
+  policies?: readonly string[];
+  policyMappings?: Certificate["policyMappings"];
+  policyConstraints?: Certificate["policyConstraints"];
+  inhibitAnyPolicy?: number;
   /** False when certificatePolicies holds a qualifier that is not known. */
   policiesUnderstood?: boolean;
 }
 
 const POLICIES = "2.5.29.32";
 
-/**
- * What each known extension's contents mean. Policies are understood in so far as no caller can ask for one: without
- * an explicit policy required, certificatePolicies, policyMappings and inhibitAnyPolicy cannot make a path invalid
- * (RFC 5280 6.1.5 (g)). policyConstraints can, and is not understood yet.
- */
+/** What each known extension's contents mean. */
 const KNOWN: Readonly<Record<string, (value: DerReader, into: ExtensionValues) => void>> = {
   "2.5.29.14": (value, into) => {
     into.subjectKeyId = value.octetString();
@@ -47,9 +49,11 @@ const KNOWN: Readonly<Record<string, (value: DerReader, into: ExtensionValues) =
     into.nameConstraints = readNameConstraints(value.sequence());
   },
   [POLICIES]: (value, into) => {
-    into.policiesUnderstood = readPolicies(value.sequence());
+    readPolicies(value.sequence(), into);
   },
-  "2.5.29.33": skip,
+  "2.5.29.33": (value, into) => {
+    into.policyMappings = readPolicyMappings(value.sequence());
+  },
   "2.5.29.35": (value, into) => {
     const identifier = value.sequence();
     const keyId = identifier.optional(contextPrimitive(0));
@@ -61,7 +65,12 @@ const KNOWN: Readonly<Record<string, (value: DerReader, into: ExtensionValues) =
   "2.5.29.37": (value, into) => {
     into.extendedKeyUsage = readKeyPurposes(value.sequence());
   },
-  "2.5.29.54": skip,
+  "2.5.29.36": (value, into) => {
+    into.policyConstraints = readPolicyConstraints(value.sequence());
+  },
+  "2.5.29.54": (value, into) => {
+    into.inhibitAnyPolicy = value.smallInteger();
+  },
 };
 
 /** OIDs of the critical extensions whose meaning is not, or not wholly, honoured. */
@@ -109,11 +118,15 @@ export function readExtensionValues(extensions: readonly Extension[]): Extension
 const QUALIFIERS = ["1.3.6.1.5.5.7.2.1", "1.3.6.1.5.5.7.2.2"];
 
 /** True when every qualifier is known, which a critical certificatePolicies demands (RFC 5280 4.2.1.4). */
-function readPolicies(sequence: DerReader): boolean {
+function readPolicies(sequence: DerReader, into: ExtensionValues): void {
   let understood = true;
+  const policies: string[] = [];
   while (sequence.remaining > 0) {
     const policy = sequence.sequence();
-    policy.oid();
+    const oid = policy.oid();
+    if (policies.includes(oid)) throw malformed(`policy ${oid} occurs twice (RFC 5280 4.2.1.4)`);
+    policies.push(oid);
+    if (policies.length > MAX_POLICIES) throw malformed(`more than ${MAX_POLICIES} policies`);
     const qualifiers = policy.optional(Tag.sequence);
     policy.finish("a policy");
     while (qualifiers !== undefined && qualifiers.remaining > 0) {
@@ -123,11 +136,32 @@ function readPolicies(sequence: DerReader): boolean {
       qualifier.finish("a policy qualifier");
     }
   }
-  return understood;
+  if (policies.length === 0) throw malformed("an empty list of policies");
+  into.policies = policies;
+  into.policiesUnderstood = understood;
 }
 
-function skip(value: DerReader): void {
-  value.raw();
+/** RFC 5280 4.2.1.5 */
+function readPolicyMappings(sequence: DerReader): Certificate["policyMappings"] {
+  const mappings: { issuer: string; subject: string }[] = [];
+  while (sequence.remaining > 0) {
+    const mapping = sequence.sequence();
+    mappings.push({ issuer: mapping.oid(), subject: mapping.oid() });
+    mapping.finish("a policy mapping");
+    if (mappings.length > MAX_POLICIES) throw malformed(`more than ${MAX_POLICIES} policy mappings`);
+  }
+  if (mappings.length === 0) throw malformed("an empty list of policy mappings");
+  return mappings;
+}
+
+/** RFC 5280 4.2.1.11: IMPLICIT INTEGERs, one of which at least is there. */
+function readPolicyConstraints(sequence: DerReader): NonNullable<Certificate["policyConstraints"]> {
+  const [requireExplicit, inhibitMapping] = [0, 1].map((number) =>
+    sequence.peek() === contextPrimitive(number) ? sequence.smallInteger(contextPrimitive(number)) : undefined,
+  );
+  sequence.finish("policyConstraints");
+  if (requireExplicit === undefined && inhibitMapping === undefined) throw malformed("empty policyConstraints");
+  return { requireExplicit, inhibitMapping };
 }
 
 /** RFC 5280 4.2.1.9 */

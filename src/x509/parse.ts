@@ -82,6 +82,10 @@ function readCertificate(der: Uint8Array): Certificate {
     extendedKeyUsage: values.extendedKeyUsage,
     subjectAltName: values.subjectAltName,
     nameConstraints: values.nameConstraints,
+    policies: values.policies,
+    policyMappings: values.policyMappings,
+    policyConstraints: values.policyConstraints,
+    inhibitAnyPolicy: values.inhibitAnyPolicy,
     authorityKeyId: values.authorityKeyId,
     subjectKeyId: values.subjectKeyId,
   };

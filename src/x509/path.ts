@@ -6,6 +6,7 @@ import { type CauseCode, TlsError } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
 import type { Certificate } from "./certificate.ts";
 import { type FailedPath, rejection } from "./explain.ts";
+import { checkPolicies } from "./policies.ts";
 import { brokenRule, isSelfIssued, keyText, type PathPolicy, type RuleContext, type Violation } from "./rules.ts";
 import type { TrustStore } from "./trust.ts";
 
@@ -122,7 +123,7 @@ class Search implements RuleContext {
         brokenRule({ certificate, below: path, isAnchor }, this) ?? (yield* this.#signature(subject, certificate));
       if (broken === undefined) {
         const longer: Path = [...path, certificate];
-        const found = isAnchor ? longer : yield* this.extend(longer);
+        const found = isAnchor ? this.#complete(longer) : yield* this.extend(longer);
         if (found !== undefined) return found;
         explained = true;
         continue;
@@ -134,6 +135,17 @@ class Search implements RuleContext {
       explained ||= likely;
     }
     if (!explained) this.fail({ ...deadEnd(path), path, rank: RANK.end });
+    return undefined;
+  }
+
+  /** What can only be judged of a whole path, RFC 5280 6.1.3 (d) to (f). */
+  #complete(path: Path): Path | undefined {
+    const { anchorsConstrain, policies } = this.policy;
+    const anchor = anchorsConstrain ? path[path.length - 1] : undefined;
+    const outcome = checkPolicies(path.slice(0, -1), policies, anchor);
+    if (outcome.valid) return path;
+    const { certificate, reason } = outcome;
+    this.fail({ certificate, code: "CERT_POLICY_REQUIRED", reason, path, rank: RANK.rule });
     return undefined;
   }
 

@@ -3,6 +3,7 @@ import type { KeyAlgorithm } from "../crypto/provider.ts";
 import type { CauseCode } from "../errors.ts";
 import { type Certificate, KeyPurpose, KeyUsage } from "./certificate.ts";
 import { constraintViolation } from "./constraints.ts";
+import type { PolicyInputs } from "./policies.ts";
 
 /** How strict to be, and about what. */
 export interface PathPolicy {
@@ -10,6 +11,11 @@ export interface PathPolicy {
   readonly maxDepth: number;
   /** Bits of an RSA modulus below which a key is refused. */
   readonly minRsaBits: number;
+  /** An anchor that has expired counts as none. */
+  readonly anchorsExpire: boolean;
+  /** What an anchor's certificate says about those below it counts: names, path length, purposes, policies. */
+  readonly anchorsConstrain: boolean;
+  readonly policies: PolicyInputs;
 }
 
 /** What the rules look at besides the certificate. */
@@ -42,7 +48,7 @@ type Rule = (place: Place, context: RuleContext) => readonly [CauseCode, string]
 
 /** The first rule that the certificate breaks in its place. */
 export function brokenRule(place: Place, context: RuleContext): Violation | undefined {
-  for (const rule of place.below.length === 0 ? END_ENTITY_RULES : ISSUER_RULES) {
+  for (const rule of rulesFor(place, context.policy)) {
     const broken = rule(place, context);
     if (broken !== undefined) return { certificate: place.certificate, code: broken[0], reason: broken[1] };
   }
@@ -137,6 +143,16 @@ const key: Rule = ({ certificate: { publicKey }, below }, { policy: { minRsaBits
   return [code, `its key is ${keyText(algorithm)}, the least accepted is ${minRsaBits} bits`];
 };
 
+/** What an anchor's certificate says about itself as an issuer and about what stands below it. */
+const ANCHOR_CONSTRAINTS: readonly Rule[] = [
+  isAuthority,
+  signsCertificates,
+  pathLength,
+  criticalExtensions,
+  purpose,
+  nameConstraints,
+];
+
 const END_ENTITY_RULES: readonly Rule[] = [criticalExtensions, validity, purpose, signsHandshakes, key];
 
 /** Cheap ones first; the depth before all, since it ends the search. */
@@ -151,6 +167,14 @@ const ISSUER_RULES: readonly Rule[] = [
   key,
   nameConstraints,
 ];
+
+/** An anchor is trusted for its name and key; the rest of its certificate counts by agreement (RFC 5280 6.1.1 (d)). */
+function rulesFor({ below, isAnchor }: Place, { anchorsExpire, anchorsConstrain }: PathPolicy): readonly Rule[] {
+  if (below.length === 0) return END_ENTITY_RULES;
+  if (!isAnchor || (anchorsExpire && anchorsConstrain)) return ISSUER_RULES;
+  const ignored = [...(anchorsExpire ? [] : [validity]), ...(anchorsConstrain ? [] : ANCHOR_CONSTRAINTS)];
+  return ISSUER_RULES.filter((rule) => !ignored.includes(rule));
+}
 
 /** RFC 5280 6.1: the same name on both sides, whatever the key. */
 export function isSelfIssued(certificate: Certificate): boolean {

@@ -8,6 +8,7 @@ import { type PeerIdentity, peerIdentity } from "./identity.ts";
 import { matchName, type ReferenceName, referenceName } from "./names.ts";
 import { parseCertificate } from "./parse.ts";
 import { findPath } from "./path.ts";
+import type { PolicyInputs } from "./policies.ts";
 import type { TrustStore } from "./trust.ts";
 
 /** A certificate chain as the peer sent it, and what it is wanted for. */
@@ -42,6 +43,15 @@ export interface TrustVerifierOptions {
   readonly maxSignatureChecks?: number | undefined;
   /** Bits of the smallest RSA modulus accepted; 2048 by default. */
   readonly minRsaBits?: number | undefined;
+  /** False: an anchor is trusted although its certificate has expired. Default true. */
+  readonly anchorsExpire?: boolean | undefined;
+  /**
+   * False: what an anchor's certificate says about those below it (names, path length, purposes, policies) does not count,
+   * as RFC 5280 6.1.1 (d) leaves open. Default true.
+   */
+  readonly anchorsConstrain?: boolean | undefined;
+  /** Certificate policies asked for, RFC 5280 6.1.1. Default: none. */
+  readonly policies?: PolicyInputs | undefined;
 }
 
 /** See {@link WorkLimits.steps}: 2,000 candidates, or 100,000 comparisons with name constraints. */
@@ -68,7 +78,13 @@ const MAX_STEPS = 100_000;
 export function trustVerifier(options: TrustVerifierOptions): CertificateVerifier {
   const { trust } = options;
   const maxCertificates = limit(options, "maxCertificates", 32);
-  const policy = { maxDepth: limit(options, "maxDepth", 10), minRsaBits: limit(options, "minRsaBits", 2048) };
+  const policy = {
+    maxDepth: limit(options, "maxDepth", 10),
+    minRsaBits: limit(options, "minRsaBits", 2048),
+    anchorsExpire: options.anchorsExpire ?? true,
+    anchorsConstrain: options.anchorsConstrain ?? true,
+    policies: options.policies ?? {},
+  };
   const limits = { signatureChecks: limit(options, "maxSignatureChecks", 64), steps: MAX_STEPS };
   return {
     *verify({ certificates, role, name, time, provider }) {
@@ -84,7 +100,9 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
   };
 }
 
-function limit(options: TrustVerifierOptions, name: Exclude<keyof TrustVerifierOptions, "trust">, otherwise: number) {
+type LimitName = "maxDepth" | "maxCertificates" | "maxSignatureChecks" | "minRsaBits";
+
+function limit(options: TrustVerifierOptions, name: LimitName, otherwise: number) {
   const value = options[name] ?? otherwise;
   if (!Number.isInteger(value) || value < 0) throw fault("ERR_TLS_OPTION", `${name} must be a count, not ${value}`);
   return value;
