@@ -8,11 +8,12 @@ import { build } from "esbuild";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const { exports } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
 
-/** KB of 1000 bytes. */
+/** KB of 1000 bytes. `aim`: what the budget is to come down to; printed as long as it is not met. */
 const CLIENTS = [
   {
     name: "lean client",
     budget: 51,
+    aim: 24,
     code: 'export { connect } from "mutls/lean";',
   },
   {
@@ -26,12 +27,13 @@ const CLIENTS = [
   {
     name: "client, noble as fallback",
     budget: 76,
+    aim: 54,
     code: `import { connect, createWebCryptoProvider } from "mutls/lean";
       import { classicalProvider } from "mutls/noble";
       const provider = createWebCryptoProvider({ fallback: classicalProvider });
       export const open = (stream, options) => connect(stream, { provider, ...options });`,
   },
-  { name: "client, also ML-KEM", budget: 80, code: 'export { connect } from "mutls";' },
+  { name: "client, also ML-KEM", budget: 80, aim: 60, code: 'export { connect } from "mutls";' },
 ];
 
 const sum = async (code, platform) => {
@@ -49,11 +51,12 @@ const sum = async (code, platform) => {
 };
 
 let exceeded = false;
-for (const { name, code, budget } of CLIENTS) {
+for (const { name, code, budget, aim } of CLIENTS) {
   const { minified, gzipped } = await sum(code, "browser");
   const over = gzipped > budget;
   exceeded ||= over;
-  print(name, minified, gzipped, `budget ${budget} KB${over ? ", EXCEEDED" : ""}`);
+  const wanted = gzipped > aim ? `, aim ${aim} KB` : "";
+  print(name, minified, gzipped, `budget ${budget} KB${over ? ", EXCEEDED" : ""}${wanted}`);
 }
 for (const [name, target] of Object.entries(exports)) {
   if (typeof target === "string") continue;
