@@ -16,6 +16,7 @@ import { clientHandshake } from "../../src/handshake/client.ts";
 import type { CommonConfig } from "../../src/handshake/config.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
 import { liveSources } from "../../src/handshake/sources.ts";
+import { zlibCompression } from "../../src/node/index.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { BULK_THRESHOLD, lateProvider } from "../support/late-provider.ts";
 import { type End, end, failures } from "../support/pair.ts";
@@ -49,6 +50,14 @@ const configs = {
   client: resolveClient(clientOptions),
   server: resolveServer({ ...serverOptions, clientAuth: "on" }),
   anonymous: resolveServer(serverOptions),
+};
+/** What else may be negotiated: then a CompressedCertificate comes in place of the Certificate. */
+const EXTENDED = {
+  certificateCompression: [zlibCompression()],
+  requestStatus: true,
+  requestScts: true,
+  grease: true,
+  recordSizeLimit: 0x4001,
 };
 const limits = resolveLimits(common);
 /** One record over the mark, and what a chunk counts besides its bytes. */
@@ -97,10 +106,11 @@ function cast({ random, victimSide, layer, late }: Case): { victim: End; rogue: 
       if (seen.kind === "record" && seen.direction === "sent" && seen.type === 21) alerts++;
     },
   };
-  const server = anonymous ? configs.anonymous : configs.server;
+  const more = random.chance(0.3) ? EXTENDED : {};
+  const server = { ...(anonymous ? configs.anonymous : configs.server), ...more };
   const retrying = { ...server, groups: server.groups.filter(({ name }) => !retry || name === "secp256r1") };
   const options = rogueOptions(random, layer);
-  const client = configs.client;
+  const client = { ...configs.client, ...more };
   const victim =
     victimSide === "client"
       ? new TlsEngine("client", (effects) => clientHandshake(seeded(client, provider, keys.client), effects), observed)
