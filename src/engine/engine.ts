@@ -2,7 +2,7 @@
  * The sans-IO engine: bytes in, bytes and events out. It runs a handshake flow, joins its effects to records, and owns what
  * lives after the handshake. No socket, no timer, no clock and no randomness of its own.
  */
-import { join } from "../bytes/bytes.ts";
+import { join, wipe } from "../bytes/bytes.ts";
 import type { HandshakeMessage } from "../codec/messages.ts";
 import { type CauseCode, fault, type Side, TlsError } from "../errors.ts";
 import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
@@ -229,16 +229,27 @@ export class TlsEngine {
    * @param label - 1 to 249 ASCII characters, registered or private ("EXPORTER-...").
    * @param context - Mixed in; none is the same as an empty one.
    * @throws TlsError `ERR_TLS_OPTION` for other lengths and labels, `ERR_TLS_CLOSED` before the handshake is done and
-   * when the connection has failed.
+   * when the connection is over: the secret is gone then.
    */
   exportKeyingMaterial(length: number, label: string, context: Uint8Array = new Uint8Array(0)): Uint8Array {
     const hash = this.#outgoing.suite?.hash;
-    if (this.#result === undefined || this.#error !== undefined || hash === undefined)
-      throw this.#own("ERR_TLS_CLOSED");
+    if (this.#result === undefined || this.done || hash === undefined) throw this.#own("ERR_TLS_CLOSED");
     if (!Number.isInteger(length) || length < 1 || length > 255 * hash.length)
       throw fault("ERR_TLS_OPTION", `${length} bytes of keying material, not 1 to ${255 * hash.length}`);
     if (!/^[\x20-\x7e]{1,249}$/.test(label)) throw fault("ERR_TLS_OPTION", "a label is 1 to 249 ASCII characters");
     return exportKeyingMaterial(hash, this.#result.exporterSecret, label, context, length);
+  }
+
+  /**
+   * 32 bytes that are this connection's alone, for a protocol above to bind its authentication to (RFC 9266). In TLS 1.3
+   * they always exist once the handshake is done; never during early data.
+   *
+   * @throws TlsError `ERR_TLS_OPTION` for types other than "tls-exporter", which TLS 1.3 has not; `ERR_TLS_CLOSED` as
+   * for {@link TlsEngine.exportKeyingMaterial}.
+   */
+  channelBinding(type: "tls-exporter"): Uint8Array {
+    if (type !== "tls-exporter") throw fault("ERR_TLS_OPTION", `channel binding ${String(type)} in TLS 1.3`);
+    return this.exportKeyingMaterial(32, "EXPORTER-Channel-Binding");
   }
 
   /** Bytes of early data that {@link TlsEngine.writeEarlyData} would take now; none unless a session allows it. */
@@ -557,6 +568,7 @@ export class TlsEngine {
   /** Hands out queued events and the word that something may have changed. */
   #settle(): void {
     if (this.#running || this.#processing || this.#draining) return;
+    if (this.done) wipe(this.#result?.exporterSecret);
     this.#draining = true;
     try {
       for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) this.#listener?.(event);

@@ -93,6 +93,10 @@ export interface TlsSession extends SessionFacts {
   abort(reason?: unknown): void;
   /** Moves this side's key on (RFC 8446 4.6.3), and the peer's when asked. */
   updateKeys(request?: "update_requested" | "update_not_requested"): void;
+  /** Keying material that both ends derive alike, RFC 8446 7.5: {@link TlsEngine.exportKeyingMaterial}. */
+  exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Uint8Array;
+  /** What binds a protocol above to this connection, RFC 9266: {@link TlsEngine.channelBinding}. */
+  channelBinding(type: "tls-exporter"): Uint8Array;
 }
 
 const DEFAULT_HANDSHAKE_TIMEOUT = 30_000;
@@ -240,6 +244,8 @@ class Connection {
       close: () => this.close(),
       abort: (reason) => this.abort(reason),
       updateKeys: (request) => this.#engine.updateKeys(request),
+      exportKeyingMaterial: (length, label, context) => this.#engine.exportKeyingMaterial(length, label, context),
+      channelBinding: (type) => this.#engine.channelBinding(type),
     };
   }
 
