@@ -5,6 +5,12 @@ import { type Certificate, KeyPurpose, KeyUsage } from "./certificate.ts";
 import { constraintViolation } from "./constraints.ts";
 import type { PolicyInputs } from "./policies.ts";
 
+/**
+ * Whose rules where they differ: RFC 5280's, those that public web servers' certificates follow (CA/Browser Forum), or what
+ * TLS peers with private CAs expect.
+ */
+export type Profile = "default" | "rfc5280" | "webpki";
+
 /** How strict to be, and about what. */
 export interface PathPolicy {
   /** Intermediates between the end entity and the anchor. */
@@ -16,6 +22,9 @@ export interface PathPolicy {
   /** What an anchor's certificate says about those below it counts: names, path length, purposes, policies. */
   readonly anchorsConstrain: boolean;
   readonly policies: PolicyInputs;
+  /** OID of extKeyUsage or `any`; `undefined`: TLS, by role. */
+  readonly purpose: string | undefined;
+  readonly profile: Profile;
 }
 
 /** What the rules look at besides the certificate. */
@@ -80,16 +89,17 @@ const validity: Rule = ({ certificate: { notBefore, notAfter } }, { time }) => {
 };
 
 /** RFC 5280 4.2.1.12. In an issuer it bounds the purposes of everything below, as all implementations have it. */
-const purpose: Rule = ({ certificate: { extendedKeyUsage } }, { role }) => {
-  const wanted = role === "server" ? "serverAuth" : "clientAuth";
-  if (extendedKeyUsage === undefined) return undefined;
-  if (extendedKeyUsage.includes(KeyPurpose[wanted]) || extendedKeyUsage.includes(KeyPurpose.any)) return undefined;
-  return ["INVALID_PURPOSE", `extKeyUsage has ${extendedKeyUsage.map(purposeName).join(", ")} but not ${wanted}`];
+const purpose: Rule = ({ certificate: { extendedKeyUsage } }, { role, policy }) => {
+  const wanted = policy.purpose ?? KeyPurpose[role === "server" ? "serverAuth" : "clientAuth"];
+  if (extendedKeyUsage === undefined || wanted === "any") return undefined;
+  if (extendedKeyUsage.includes(wanted) || extendedKeyUsage.includes(KeyPurpose.any)) return undefined;
+  const has = extendedKeyUsage.map(purposeName).join(", ");
+  return ["INVALID_PURPOSE", `extKeyUsage has ${has} but not ${purposeName(wanted)}`];
 };
 
 /** RFC 8446 4.4.2.2, 4.4.2.3 */
-const signsHandshakes: Rule = ({ certificate: { keyUsage } }) =>
-  keyUsage === undefined || (keyUsage & KeyUsage.digitalSignature) !== 0
+const signsHandshakes: Rule = ({ certificate: { keyUsage } }, { policy }) =>
+  policy.purpose !== undefined || keyUsage === undefined || (keyUsage & KeyUsage.digitalSignature) !== 0
     ? undefined
     : ["INVALID_PURPOSE", `keyUsage has ${usageNames(keyUsage)} but not digitalSignature`];
 

@@ -9,6 +9,7 @@ import { matchName, type ReferenceName, referenceName } from "./names.ts";
 import { parseCertificate } from "./parse.ts";
 import { findPath } from "./path.ts";
 import type { PolicyInputs } from "./policies.ts";
+import type { Profile } from "./rules.ts";
 import type { TrustStore } from "./trust.ts";
 
 /** A certificate chain as the peer sent it, and what it is wanted for. */
@@ -50,6 +51,12 @@ export interface TrustVerifierOptions {
    * as RFC 5280 6.1.1 (d) leaves open. Default true.
    */
   readonly anchorsConstrain?: boolean | undefined;
+  /**
+   * What the certificate must be for: an OID of extKeyUsage, or `any`. Default: TLS, on the side that the peer has.
+   */
+  readonly purpose?: string | undefined;
+  /** How strict to be where the standards differ. Default `default`. */
+  readonly profile?: Profile | undefined;
   /** Certificate policies asked for, RFC 5280 6.1.1. Default: none. */
   readonly policies?: PolicyInputs | undefined;
 }
@@ -84,6 +91,8 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
     anchorsExpire: options.anchorsExpire ?? true,
     anchorsConstrain: options.anchorsConstrain ?? true,
     policies: options.policies ?? {},
+    purpose: options.purpose,
+    profile: options.profile ?? ("default" as const),
   };
   const limits = { signatureChecks: limit(options, "maxSignatureChecks", 64), steps: MAX_STEPS };
   return {
