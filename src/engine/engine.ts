@@ -340,6 +340,7 @@ export class TlsEngine {
         if (direction === "read") incoming.install(epoch, suite, secret);
         else outgoing.install(epoch, suite, secret);
       },
+      assertAligned: () => incoming.assertAligned(),
       discard: () => outgoing.discard(),
       openEarlyData: (limit) => {
         if (this.side === "client") this.#outbound.allowEarlyData(limit);

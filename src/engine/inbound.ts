@@ -99,6 +99,7 @@ export class Inbound {
     if (this.#records.epoch !== "initial" && !record.isProtected) throw unexpected("an unprotected handshake record");
     // RFC 8446 5.1: no zero-length handshake fragments.
     if (record.content.length === 0) throw unexpected("an empty handshake record");
+    this.#empty = 0;
     this.#records.messages.push(record.content);
   }
 

@@ -113,13 +113,24 @@ export class IncomingRecords {
     }
   }
 
+  /**
+   * Nothing, partial or whole, is left behind the last message: where the peer's keys change, and behind hellos, which
+   * may stand before a change (RFC 8446 5.1).
+   */
+  assertAligned(): void {
+    const { buffered } = this.messages;
+    if (buffered > 0) {
+      throw fault("ERR_SSL_UNEXPECTED_MESSAGE", `${buffered} handshake bytes before a key change (RFC 8446 5.1)`);
+    }
+  }
+
   /** Early data that nobody will read is thrown away from here on, up to `limit` bytes of ciphertext. */
   skipEarlyData(how: EarlyDataSkip["how"], limit: number): void {
     this.#skipping = { how, left: limit };
   }
 
   install(epoch: Epoch, suite: CipherSuite, secret: Uint8Array): void {
-    this.#assertBoundary();
+    this.assertAligned();
     this.#skipping = undefined;
     wipe(this.#secret);
     this.#opener?.wipe();
@@ -153,7 +164,7 @@ export class IncomingRecords {
     const suite = this.#opener?.suite;
     if (secret === undefined || suite === undefined)
       throw fault("ERR_TLS_INTERNAL", "a key update before there are keys");
-    this.#assertBoundary();
+    this.assertAligned();
     this.#secret = nextTrafficSecret(suite.hash, secret);
     wipe(secret);
     this.#opener?.wipe();
@@ -185,6 +196,8 @@ export class IncomingRecords {
   /** RFC 8446 4.2.10: by trial, or by the outer type where a second ClientHello is awaited. */
   #openOrSkip(wire: WireRecord, skipping: EarlyDataSkip): Opened | undefined {
     if (wire.type !== application_data) return this.#open(wire);
+    if (this.messages.buffered > 0)
+      throw fault("ERR_SSL_UNEXPECTED_MESSAGE", "early data between the fragments of a handshake message");
     if (skipping.how === "undecryptable" && this.#opener !== undefined) {
       const sequence = this.#opener.records;
       const opened = this.#opener.tryOpen(wire);
@@ -223,14 +236,6 @@ export class IncomingRecords {
     this.#results.clear();
     this.#held = false;
     for (const wire of records) this.#openAhead(wire);
-  }
-
-  /** RFC 8446 5.1: a key change only where nothing, partial or whole, of the old epoch is left. */
-  #assertBoundary(): void {
-    const { buffered } = this.messages;
-    if (buffered > 0) {
-      throw fault("ERR_SSL_UNEXPECTED_MESSAGE", `${buffered} handshake bytes before a key change (RFC 8446 5.1)`);
-    }
   }
 
   #observed({ wire, sequence, type, content, padding }: Opened): InboundRecord {

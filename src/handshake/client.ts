@@ -76,6 +76,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
     refuseTls12(message);
     const retry = decodeBody(HelloRetryRequest, message);
     retrySuite = checkServerHello(retry, offer.hello, config.suites, undefined);
+    effects.assertAligned();
     transcript.begin(retrySuite.hash);
     transcript.replaceByMessageHash();
     transcript.add(message.bytes);

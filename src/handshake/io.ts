@@ -40,6 +40,8 @@ export interface HandshakeEffects {
    * @param secret - The engine's from now on, which wipes it.
    */
   install(direction: "read" | "write", epoch: Epoch, suite: CipherSuite, secret: Uint8Array): void;
+  /** A retry is asked for: nothing of the peer's may be left over behind its hello (RFC 8446 5.1). */
+  assertAligned(): void;
   /** This direction goes back to the clear: early data was sent and the server wants another ClientHello. */
   discard(direction: "write"): void;
   /** Early data may be sent by a client, or is let through to a server's application, up to `limit` bytes. */

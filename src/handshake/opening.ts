@@ -54,6 +54,7 @@ export function* openHandshake(config: ServerConfig, effects: HandshakeEffects, 
   let exchange = psk === undefined && !(mode === "psk_ke" && cookieFirst) ? findGroup() : undefined;
   if (cookieFirst || (retry === undefined && exchange !== undefined && exchange.share === undefined)) {
     const first = hello;
+    effects.assertAligned();
     transcript.add(message.bytes);
     transcript.begin(suite.hash);
     const group = exchange?.share === undefined ? exchange?.group : undefined;

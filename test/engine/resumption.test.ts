@@ -428,6 +428,24 @@ describe("early data", () => {
     expect(far.received).toEqual([utf8("late")]);
   });
 
+  it("does not stand between the fragments of a second ClientHello", () => {
+    const { client, server } = offers();
+    const near = world.honestClient(client);
+    const far = world.honestServer({ ...server, groups: ["secp384r1"] });
+    near.engine.writeEarlyData(utf8("early"));
+    far.engine.receive(near.engine.takeOutput());
+    near.engine.receive(far.engine.takeOutput());
+    const second = near.engine.takeOutput();
+    expect(second[0]).toBe(22);
+    const record = (type: number, content: Uint8Array) =>
+      concat(Uint8Array.of(type, 3, 3, content.length >> 8, content.length & 0xff), content);
+    far.engine.receive(record(23, new Uint8Array(40)));
+    far.engine.receive(record(22, second.subarray(5, 25)));
+    expect(failure(far)).toBeUndefined();
+    far.engine.receive(record(23, new Uint8Array(40)));
+    expect(failure(far)?.code).toBe("ERR_SSL_UNEXPECTED_MESSAGE");
+  });
+
   it("is bounded by the ticket", () => {
     const { client, server } = offers({}, { acceptEarlyData: { antiReplay: strikeRegister(), maxSize: 100 } });
     const near = world.honestClient(client);

@@ -7,7 +7,7 @@ import type { StateName } from "../../src/flow.ts";
 import { liveSources } from "../../src/handshake/sources.ts";
 import { failure } from "../support/pair.ts";
 import { expectRefusal, verdict } from "../support/refusal.ts";
-import { confront, type Tamper } from "../support/rogue.ts";
+import { confront, longer, type Tamper } from "../support/rogue.ts";
 import { createWorld, edit, editBytes, provider, raw, type World, without, withRaw } from "../support/world.ts";
 
 let world: World;
@@ -268,6 +268,14 @@ describe("a second ClientHello with", () => {
   it("a point that is not on the curve: illegal_parameter", () => {
     const client = world.rogueClient({ tamper: nth(2, shares([0, 23, 0, 65, ...point(65)])) });
     expectRefusal(world.honestServer({ groups }), client, verdict("ERR_TLS_ILLEGAL_PARAMETER", "NEGOTIATED"));
+  });
+
+  it("its beginning in the record of the first: unexpected_message (5.1)", () => {
+    expectRefusal(
+      world.honestServer({ groups }),
+      world.rogueClient({ records: longer() }),
+      verdict("ERR_SSL_UNEXPECTED_MESSAGE", "RECVD_CH"),
+    );
   });
 
   it("padding, which may change (4.1.2): accepted", () => {

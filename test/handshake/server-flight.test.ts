@@ -15,7 +15,7 @@ import type { HandshakeName } from "../../src/flow.ts";
 import { liveSources } from "../../src/handshake/sources.ts";
 import { failure } from "../support/pair.ts";
 import { expectRefusal, verdict } from "../support/refusal.ts";
-import { confront, type Tamper } from "../support/rogue.ts";
+import { confront, longer, type Tamper } from "../support/rogue.ts";
 import { createWorld, edit, editBytes, provider, raw, type World, without, withRaw } from "../support/world.ts";
 
 let world: World;
@@ -209,6 +209,11 @@ describe("a HelloRetryRequest with", () => {
 
   it.each(IN_RETRY)("%s: %s", (_name, code, tamper) => {
     expectRefusal(world.honestClient(), world.rogueServer({ tamper }, { groups }), verdict(code, "WAIT_SH"));
+  });
+
+  it("the beginning of a ServerHello in its record: unexpected_message (5.1)", () => {
+    const server = world.rogueServer({ records: longer() }, { groups });
+    expectRefusal(world.honestClient(), server, verdict("ERR_SSL_UNEXPECTED_MESSAGE", "WAIT_SH"));
   });
 
   it("another after it: unexpected_message", () => {

@@ -104,6 +104,24 @@ describe.each(SIDES)("a connected %s", (side) => {
     refused("ERR_TLS_TOO_MANY_EMPTY_RECORDS", ...empty, data(0));
   });
 
+  it("does not count the change_cipher_spec of the handshake among them", () => {
+    let sent = false;
+    const records = (record: OutgoingRecord, epoch: string): readonly OutgoingRecord[] => {
+      if (sent || epoch !== "handshake") return [record];
+      sent = true;
+      return [{ type: 20, content: Uint8Array.of(1), plain: true }, record];
+    };
+    const [victim, rogue]: [End, Rogue] =
+      side === "client"
+        ? [world.honestClient(), world.rogueServer({ records })]
+        : [world.honestServer(), world.rogueClient({ records })];
+    confront(victim, rogue);
+    for (let i = 0; i < 32; i++) rogue.send(data(0));
+    rogue.send(data(1));
+    confront(victim, rogue);
+    expect([failure(victim), received(victim)]).toEqual([undefined, 1]);
+  });
+
   it("takes 4 warnings in a row, and not one more", () => {
     const canceled = new Array<OutgoingRecord>(4).fill({ type: 21, content: Uint8Array.of(1, 90) });
     accepted(...canceled, data(1), ...canceled);

@@ -42,6 +42,17 @@ export interface RogueOptions {
   readonly fragment?: number | undefined;
 }
 
+/** For `records`: the beginning of another message stands in the first record, behind what belongs there. */
+export function longer(): NonNullable<RogueOptions["records"]> {
+  let done = false;
+  return (record) => {
+    if (done) return [record];
+    done = true;
+    const { content } = record;
+    return [{ ...record, content: concat(content, content.subarray(0, 2)) }];
+  };
+}
+
 export interface ReceivedRecord {
   readonly type: number;
   readonly content: Uint8Array;
@@ -223,6 +234,7 @@ export class Rogue {
       skipEarlyData: () => {},
       limitRecords: () => {},
       compatibilityMode: () => {},
+      assertAligned: () => {},
       allowApplicationData: () => {},
       enter: () => {},
       reveal: (label, _clientRandom, secret) => void this.secrets.set(label, secret.slice()),
