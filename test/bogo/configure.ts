@@ -1,20 +1,10 @@
 /** From the runner's settings to the library's options. */
-import { readFileSync } from "node:fs";
-import { concat, equal, utf8 } from "../../src/bytes/bytes.ts";
+import { concat, latin1 } from "../../src/bytes/bytes.ts";
 import { toHex } from "../../src/bytes/hex.ts";
-import {
-  NamedGroup,
-  type NamedGroupName,
-  SignatureScheme,
-  type SignatureSchemeName,
-} from "../../src/codec/registry.ts";
-import { decode, list, opaque } from "../../src/codec/schema.ts";
-import { createNodeProvider } from "../../src/crypto/node.ts";
-import type { CryptoProvider, Signer } from "../../src/crypto/provider.ts";
+import { NamedGroup, type NamedGroupName, type SignatureSchemeName } from "../../src/codec/registry.ts";
 import {
   type ClientOptions,
-  type PskOptions,
-  resolveIdentity,
+  type Observer,
   type ServerOptions,
   sealedTickets,
   strikeRegister,
@@ -22,14 +12,13 @@ import {
 import { fault, TlsError } from "../../src/errors.ts";
 import type { CertificateCompression } from "../../src/handshake/compression.ts";
 import type { ClientHelloInfo } from "../../src/handshake/config.ts";
-import type { Identity, IdentityRequest } from "../../src/handshake/identity.ts";
+import type { IdentityRequest } from "../../src/handshake/identity.ts";
 import type { Session } from "../../src/handshake/session.ts";
 import { acceptAnyVerifier, type CertificateVerifier } from "../../src/x509/verifier.ts";
-import { type Credential, type Settings, Unimplemented } from "./flags.ts";
+import { identitiesOf, late, provider, psksOf, schemesOf, select } from "./credentials.ts";
+import { type Settings, Unimplemented } from "./flags.ts";
 
 const TLS_1_3 = 0x0304;
-
-export const provider = createNodeProvider();
 const STARTED = Date.now();
 
 /** What is remembered from one connection of this process to the next. */
@@ -46,15 +35,6 @@ export interface Memory {
   clockOffset: number;
 }
 
-/** What callbacks learn on the way, to be held against the runner's expectations. */
-export interface Findings {
-  selectedCredential: number;
-  peerVerifyPrefs: readonly number[] | undefined;
-  authorities: readonly Uint8Array[] | undefined;
-  hello: ClientHelloInfo | undefined;
-  verified: boolean;
-}
-
 export function rememberNothing(): Memory {
   return {
     seen: new Set(),
@@ -66,58 +46,75 @@ export function rememberNothing(): Memory {
   };
 }
 
-/** With `-async`, everything that may answer late does. */
-function late<T>(settings: Settings, value: () => T): T | Promise<T> {
-  return settings.async ? new Promise((resolve) => setImmediate(resolve)).then(value) : value();
+/** One connection: what the runner wants of it, and what callbacks learn on the way. */
+export interface Scene {
+  readonly settings: Settings;
+  /** Counts as another connection: what follows rejected early data. */
+  readonly retry: Settings;
+  readonly memory: Memory;
+  readonly isResumption: boolean;
+  selectedCredential: number;
+  peerVerifyPrefs: readonly number[] | undefined;
+  authorities: readonly Uint8Array[] | undefined;
+  advertisedAlpn: readonly string[] | undefined;
+  verified: boolean;
+  /** By their SSLKEYLOGFILE names. */
+  readonly secrets: Map<string, Uint8Array>;
 }
 
-function common(settings: Settings, memory: Memory, findings: Findings) {
-  if (settings.noTls13 || (settings.maxVersion ?? TLS_1_3) < TLS_1_3) throw new Unimplemented("TLS 1.2");
-  const groups = settings.curves?.map(groupName);
+function common(scene: Scene) {
+  const { settings, memory } = scene;
+  if (settings.noTls13 || (settings.maxVersion ?? TLS_1_3) < TLS_1_3) throw new Unimplemented("-max-version");
+  const observer: Observer = (seen) => {
+    if (seen.kind === "secret") scene.secrets.set(seen.label, seen.secret.slice());
+  };
   return {
     provider,
     // It stands still, so that ages are what the runner says they are.
     clock: () => STARTED + memory.clockOffset,
-    verifier: verifierFor(settings, memory, findings),
-    ...(groups && { groups }),
-    ...(settings.verifyPrefs && { signatureSchemes: verifiable(settings.verifyPrefs) }),
+    verifier: verifierFor(scene),
+    ...(settings.curves && { groups: settings.curves.map(groupName) }),
+    signatureSchemes: verifiable(settings),
     ...(settings.maxSendFragment && { maxFragment: settings.maxSendFragment }),
     ...(settings.maxCertList && { maxHandshakeMessage: settings.maxCertList }),
-    requestStatus: settings.enableOcspStapling === true,
-    requestScts: settings.enableSignedCertTimestamps === true,
+    maxCertificates: 1000,
+    // The original's servers ask for neither, and always send GREASE.
+    requestStatus: settings.enableOcspStapling === true && !settings.server,
+    requestScts: settings.enableSignedCertTimestamps === true && !settings.server,
     certificateCompression: compressionsOf(settings),
-    grease: settings.enableGrease === true,
-    psks: settings.credentials.filter(({ type }) => type === "psk").map(pskOf),
-    pskModes: ["psk_dhe_ke"] as const,
+    grease: settings.enableGrease === true || settings.server === true,
+    psks: psksOf(settings).map(({ psk }) => psk),
+    ...(settings.exportTrafficSecrets && { observer }),
   };
 }
 
-export function clientOptions(settings: Settings, memory: Memory, findings: Findings): ClientOptions {
+export function clientOptions(scene: Scene): ClientOptions {
+  const { settings, memory } = scene;
   const { keyShares, noKeyShares, hostName, advertiseAlpn } = settings;
   const identities = identitiesOf(settings);
-  const session = memory.session;
+  let { session } = memory;
   memory.session = undefined;
-  let offered = false;
   return {
-    ...common(settings, memory, findings),
+    ...common(scene),
     serverName: hostName,
     checkServerName: false,
     ...(keyShares && { keyShares: keyShares.map(groupName) }),
     ...(noKeyShares && { keyShares: [] }),
     alpn: advertiseAlpn === undefined ? [] : prefixedStrings(advertiseAlpn),
     identities: [],
-    selectIdentity: (request: IdentityRequest) =>
+    selectIdentity: ({ signatureSchemes, authorities }: IdentityRequest) =>
       late(settings, () => {
-        findings.peerVerifyPrefs = request.signatureSchemes;
-        findings.authorities = request.authorities;
+        Object.assign(scene, { peerVerifyPrefs: signatureSchemes, authorities });
         if (settings.failCertCallback) throw new Error("CERT_CB_ERROR");
-        return select(identities, request.signatureSchemes, request.authorities, findings);
+        const found = select(identities, signatureSchemes, authorities);
+        scene.selectedCredential = found?.index ?? -1;
+        return found?.identity;
       }),
     sessions: {
       take: () => {
-        if (offered || settings.noTicket) return undefined;
-        offered = true;
-        return late(settings, () => session);
+        const taken = settings.noTicket ? undefined : session;
+        session = undefined;
+        return late(settings, () => taken);
       },
       put: (_scope, kept) => {
         memory.session = kept;
@@ -127,219 +124,150 @@ export function clientOptions(settings: Settings, memory: Memory, findings: Find
   };
 }
 
-export function serverOptions(settings: Settings, memory: Memory, findings: Findings): ServerOptions {
+export function serverOptions(scene: Scene): ServerOptions {
+  const { settings, memory } = scene;
+  const { tickets, antiReplay } = memory;
+  const { selectAlpn, declineAlpn, rejectAlpn, useClientCaList } = settings;
+  if (useClientCaList !== undefined && !useClientCaList.startsWith("<")) throw new Unimplemented("-use-client-ca-list");
   const identities = identitiesOf(settings);
-  const store = {
-    issue: (...args: Parameters<typeof memory.tickets.issue>) =>
-      settings.skipTicket ? undefined : late(settings, () => memory.tickets.issue(...args) as Uint8Array),
-    redeem: (...args: Parameters<typeof memory.tickets.redeem>) =>
-      late(settings, () => memory.tickets.redeem(...args) as Uint8Array | undefined),
+  const keys = psksOf(settings);
+  const store: typeof tickets = {
+    ...tickets,
+    issue: (...args) => (settings.skipTicket ? undefined : late(settings, () => tickets.issue(...args) as Uint8Array)),
+    redeem: (...args) => late(settings, () => tickets.redeem(...args) as Uint8Array | undefined),
   };
-  const { selectAlpn, declineAlpn, rejectAlpn } = settings;
   return {
-    ...common(settings, memory, findings),
+    ...common(scene),
     identities: [],
     clientAuth: settings.requireAnyClientCertificate ? "on" : settings.verifyPeer ? "optional" : "off",
     ...(!settings.noTicket && { tickets: { store, count: 2 } }),
-    ...(settings.enableEarlyData && {
-      acceptEarlyData: { antiReplay: memory.antiReplay, maxSize: 14_336, tolerance: 60 },
-    }),
+    ...(settings.enableEarlyData && { acceptEarlyData: { antiReplay, maxSize: 14_336, tolerance: 60 } }),
     onClientHello: (hello) =>
       late(settings, () => {
-        findings.hello = hello;
-        findings.peerVerifyPrefs = hello.signatureSchemes;
-        if (settings.failEarlyCallback || settings.failDdosCallback)
-          throw fault("ERR_TLS_CALLBACK_FAILED", "CONNECTION_REJECTED");
-        if (settings.failCertCallback) throw fault("ERR_TLS_CALLBACK_FAILED", "CERT_CB_ERROR");
-        const asksForStatus = hello.raw.extensions?.some(({ name }) => name === "status_request");
-        if (settings.failOcspCallback && settings.useOcspCallback && asksForStatus)
-          throw fault("ERR_TLS_CALLBACK_FAILED", "OCSP_CB_ERROR");
+        Object.assign(scene, { advertisedAlpn: hello.alpn, peerVerifyPrefs: hello.signatureSchemes });
+        failCallbacks(settings, hello);
         const alpn = rejectAlpn ? ["no such protocol"] : !selectAlpn || declineAlpn ? [] : [selectAlpn];
-        const authorities = find47(hello);
-        const withPsks = settings.credentials.some(({ type }) => type === "psk");
-        const chosen = select(identities, hello.signatureSchemes, authorities, findings, withPsks);
-        return { identities: chosen === undefined ? identities.slice(0, 1) : [chosen], alpn };
+        // Whoever brings a key needs no certificate.
+        const usable = keys.length > 0 && hello.signatureSchemes.length === 0 ? [] : identities;
+        const found = select(usable, hello.signatureSchemes, certificateAuthorities(hello));
+        scene.selectedCredential = found?.index ?? -1;
+        return { identities: found === undefined ? [] : [found.identity], alpn };
       }),
   };
 }
 
-/** The client's certificate_authorities. */
-function find47({ raw }: ClientHelloInfo): readonly Uint8Array[] {
+/** Fails where one of the original's several callbacks is to fail. */
+function failCallbacks(settings: Settings, hello: ClientHelloInfo): void {
+  if (settings.failEarlyCallback) {
+    throw new TlsError("ERR_TLS_CALLBACK_FAILED", "CONNECTION_REJECTED", {
+      alert: "handshake_failure",
+      direction: "sent",
+    });
+  }
+  const stapling = hello.raw.extensions?.some(({ name }) => name === "status_request");
+  const failing = [
+    [settings.failDdosCallback, "CONNECTION_REJECTED"],
+    [settings.failCertCallback, "CERT_CB_ERROR"],
+    [settings.failOcspCallback && settings.useOcspCallback && stapling, "OCSP_CB_ERROR"],
+  ] as const;
+  const found = failing.find(([fails]) => fails);
+  if (found !== undefined) throw fault("ERR_TLS_CALLBACK_FAILED", found[1]);
+}
+
+function certificateAuthorities({ raw }: ClientHelloInfo): readonly Uint8Array[] {
   const found = raw.extensions?.find(({ name }) => name === "certificate_authorities");
   return (found?.value as readonly Uint8Array[] | undefined) ?? [];
 }
 
 /** Accepts every chain, or none. */
-function verifierFor(settings: Settings, memory: Memory, findings: Findings): CertificateVerifier {
+function verifierFor(scene: Scene): CertificateVerifier {
+  const { memory } = scene;
   const any = acceptAnyVerifier();
   return {
     *verify(request) {
-      findings.verified = true;
-      const der = Buffer.from(request.certificates[0] as Uint8Array).toString("hex");
+      // A second chain in one connection: the server did not take the session, nor the early data with it.
+      const rejected = scene.verified && scene.settings.expectRejectEarlyData === true;
+      const settings = rejected ? scene.retry : scene.settings;
+      const { failOcspCallback, server, useOcspCallback, useCustomVerifyCallback } = settings;
+      const name = toHex(request.certificates[0] as Uint8Array);
       // At a resumption the original looks again only when told to.
-      const again = memory.seen.has(der) && !settings.reverifyOnResume;
-      memory.seen.add(der);
+      const again = scene.isResumption && memory.seen.has(name) && !settings.reverifyOnResume && !rejected;
+      memory.seen.add(name);
+      scene.verified = true;
       const identity = yield* any.verify(request);
       if (settings.async) {
         yield { need: "promise", operation: "verify_certificate", promise: new Promise((r) => setImmediate(r)) };
       }
-      if (settings.failOcspCallback && !settings.server && settings.useOcspCallback)
-        throw fault("ERR_TLS_STATUS_RESPONSE", "OCSP_CB_ERROR");
-      const strict = settings.verifyPeer || settings.requireAnyClientCertificate || settings.useCustomVerifyCallback;
-      if (settings.verifyFail && strict && !again)
-        throw settings.useCustomVerifyCallback ? fault("CERT_REJECTED") : REFUSAL();
-      return { ...identity, verified: true };
+      if (failOcspCallback && !server && useOcspCallback) throw fault("ERR_TLS_STATUS_RESPONSE", "OCSP_CB_ERROR");
+      const strict = settings.verifyPeer || settings.requireAnyClientCertificate || useCustomVerifyCallback;
+      if (settings.verifyFail && strict && !again) {
+        if (useCustomVerifyCallback) throw fault("CERT_REJECTED");
+        // What the original's older kind of callback makes of a refusal.
+        throw new TlsError("CERT_REJECTED", "-verify-fail", { alert: "handshake_failure", direction: "sent" });
+      }
+      return { ...identity, verified: !settings.verifyFail };
     },
   };
 }
-
-/** What the original's older kind of callback makes of a refusal. */
-const REFUSAL = () => new TlsError("CERT_REJECTED", "-verify-fail", { alert: "handshake_failure", direction: "sent" });
-
-interface ShimIdentity {
-  readonly identity: Identity;
-  readonly index: number;
-  readonly mustMatchIssuer: boolean;
-}
-
-function identitiesOf(settings: Settings): ShimIdentity["identity"][] & { details?: ShimIdentity[] } {
-  const listed: ShimIdentity[] = settings.credentials.flatMap((credential, index) =>
-    credential.type === "x509"
-      ? [{ identity: identityOf(settings, credential), index, mustMatchIssuer: credential.mustMatchIssuer === true }]
-      : [],
-  );
-  const { certFile, keyFile, ...rest } = settings;
-  if (certFile !== undefined && keyFile !== undefined) {
-    const identity = identityOf(settings, { ...rest, type: "x509", certFile, keyFile });
-    listed.push({ identity, index: -1, mustMatchIssuer: false });
-  }
-  return Object.assign(
-    listed.map(({ identity }) => identity),
-    { details: listed },
-  );
-}
-
-/** The first that signs what the peer accepts, issued by whom the peer named where that is asked for. */
-function select(
-  { details = [] }: ReturnType<typeof identitiesOf>,
-  schemes: readonly number[],
-  authorities: readonly Uint8Array[],
-  findings: Findings,
-  psks = false,
-): Identity | undefined {
-  const found = details.find(
-    ({ identity, mustMatchIssuer }) =>
-      signsFor(identity, schemes) &&
-      (!mustMatchIssuer || identity.parsed.some(({ issuer }) => authorities.some((name) => equal(name, issuer.der)))),
-  );
-  if (found === undefined && details.length > 0) {
-    if (psks) return undefined;
-    const fitting = details.some(({ identity }) => signsFor(identity, schemes));
-    throw fault("ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM", fitting ? "NO_MATCHING_ISSUER" : undefined);
-  }
-  if (found !== undefined) findings.selectedCredential = found.index;
-  return found?.identity;
-}
-
-function signsFor({ schemes }: Identity, accepted: readonly number[]): boolean {
-  return schemes.some((scheme) => accepted.includes(SignatureScheme.codes[scheme]));
-}
-
-function identityOf(settings: Settings, credential: Credential): Identity {
-  const { certFile, keyFile, signingPrefs, ocspResponse, signedCertTimestamps } = credential;
-  const [cert, key] = [certFile, keyFile].map((file) => readFileSync(file as string, "utf8")) as [string, string];
-  const identity = resolveIdentity({ cert, key }, provider as CryptoProvider);
-  const schemes = signingPrefs?.map(schemeName).filter((name) => identity.schemes.includes(name)) ?? identity.schemes;
-  const signer: Signer = {
-    schemes,
-    sign: (scheme, message) => late(settings, () => identity.signer.sign(scheme, message) as Uint8Array),
-  };
-  const declined = settings.useOcspCallback && (settings.declineOcspCallback || settings.failOcspCallback);
-  return {
-    ...identity,
-    schemes,
-    signer,
-    ocspResponse: declined ? undefined : ocspResponse,
-    scts: signedCertTimestamps === undefined ? [] : sctsOf(signedCertTimestamps),
-  };
-}
-
-/** The runner gives the extension's content; what is not one is not sent. */
-function sctsOf(list: Uint8Array): readonly Uint8Array[] {
-  return decode(list16, list);
-}
-const list16 = list(opaque(1, 0xffff), "sct", 1, 0xffff);
 
 /** The runner's own algorithms: a prefix added, two zeros cut off, a random byte added. */
-function compressionsOf(settings: Settings): readonly CertificateCompression[] {
-  const all: readonly CertificateCompression[] = [
-    {
-      algorithm: 0xff02,
-      compress: (plain) => concat(Uint8Array.of(1, 2, 3, 4), plain),
-      decompress: (bytes) => {
-        if (toHex(bytes.subarray(0, 4)) !== "01020304") throw new Error("not compressed so");
-        return bytes.subarray(4);
-      },
+const COMPRESSIONS: readonly CertificateCompression[] = [
+  {
+    algorithm: 0xff02,
+    compress: (plain) => concat(Uint8Array.of(1, 2, 3, 4), plain),
+    decompress: (bytes) => {
+      if (toHex(bytes.subarray(0, 4)) !== "01020304") throw new Error("not compressed so");
+      return bytes.subarray(4);
     },
-    {
-      algorithm: 0xff01,
-      compress: (plain) => plain.subarray(2),
-      decompress: (bytes) => concat(new Uint8Array(2), bytes),
-    },
-    {
-      algorithm: 0xff03,
-      compress: (plain) => concat(provider.random(1), plain),
-      decompress: (bytes) => bytes.subarray(1),
-    },
-  ];
-  const one = settings.installOneCertCompressionAlg;
-  return all.filter(({ algorithm }) => settings.installCertCompressionAlgs || algorithm === one);
-}
+  },
+  {
+    algorithm: 0xff01,
+    compress: (plain) => plain.subarray(2),
+    decompress: (bytes) => concat(new Uint8Array(2), bytes),
+  },
+  {
+    algorithm: 0xff03,
+    compress: (plain) => concat(provider.random(1), plain),
+    decompress: (bytes) => bytes.subarray(1),
+  },
+];
 
-function pskOf(credential: Credential): PskOptions {
-  return {
-    identity: credential.pskImporterIdentity ?? utf8(""),
-    key: credential.pskImporterKey ?? new Uint8Array(0),
-    hash: credential.pskImporterSha384 ? "sha384" : "sha256",
-    importer: { context: credential.pskImporterContext ?? new Uint8Array(0) },
-  };
+function compressionsOf(settings: Settings): readonly CertificateCompression[] {
+  const one = settings.installOneCertCompressionAlg;
+  return COMPRESSIONS.filter(({ algorithm }) => settings.installCertCompressionAlgs || algorithm === one);
 }
 
 function groupName(code: number): NamedGroupName {
   const name = NamedGroup.name(code) as NamedGroupName | undefined;
   if (name === undefined || !provider.groups.some((group) => group.name === name)) {
-    throw new Unimplemented(`group ${name ?? code}`);
+    throw new Unimplemented(`group 0x${code.toString(16)}`);
   }
   return name;
 }
 
-function schemeName(code: number): SignatureSchemeName {
-  return (SignatureScheme.name(code) ?? `unknown ${code}`) as SignatureSchemeName;
-}
-
-const VERIFIABLE = [
+/** What the original accepts unless told otherwise, as far as it is for TLS 1.3. */
+const DEFAULT_SCHEMES: readonly SignatureSchemeName[] = [
   "ecdsa_secp256r1_sha256",
-  "ed25519",
-  "ecdsa_secp384r1_sha384",
-  "ecdsa_secp521r1_sha512",
   "rsa_pss_rsae_sha256",
+  "ecdsa_secp384r1_sha384",
   "rsa_pss_rsae_sha384",
   "rsa_pss_rsae_sha512",
 ];
 
-function verifiable(codes: readonly number[]): readonly SignatureSchemeName[] {
-  const names = codes.map(schemeName).filter((name) => VERIFIABLE.includes(name));
-  if (names.length === 0) throw new Unimplemented(`verify with ${codes.join()} alone`);
+function verifiable({ verifyPrefs }: Settings): readonly SignatureSchemeName[] {
+  if (verifyPrefs === undefined) return DEFAULT_SCHEMES;
+  // In TLS 1.3 these may sign certificates only.
+  const names = schemesOf(verifyPrefs).filter((name) => !/pkcs1|sha1$/.test(name));
+  if (names.length === 0) throw new Unimplemented("-verify-prefs with none for TLS 1.3");
   return names;
 }
 
 /** The runner writes lists of protocols as the wire has them. */
-export function prefixedStrings(text: string): string[] {
+function prefixedStrings(text: string): string[] {
+  const bytes = Buffer.from(text);
   const found: string[] = [];
-  for (let rest = text; rest.length > 0; ) {
-    const length = rest.charCodeAt(0);
-    found.push(rest.slice(1, 1 + length));
-    rest = rest.slice(1 + length);
+  for (let at = 0; at < bytes.length; at += 1 + (bytes[at] as number)) {
+    found.push(latin1(bytes.subarray(at + 1, at + 1 + (bytes[at] as number))));
   }
   return found;
 }

@@ -1,168 +1,44 @@
 /**
- * The runner's flags that this shim answers, and what each means to it. Any other makes it exit with 89, "unimplemented"
- * (ssl/test/PORTING.md of BoringSSL).
+ * What the runner may ask of a shim: each flag that this one answers, in one of three tables. Any other flag makes it
+ * exit with 89, "unimplemented" (ssl/test/PORTING.md of BoringSSL).
  */
 
 /** How a flag's value is written. */
-type Kind = "bool" | "int" | "string" | "base64" | "ints" | "credential";
+type Kind = "bool" | "int" | "string" | "base64" | "ints";
 
-/** One connection's settings; each has the flag's name in camel case. */
-export interface Settings {
-  port: number;
-  shimId: bigint;
-  ipv6?: boolean;
-  server?: boolean;
-  resumeCount?: number;
-  async?: boolean;
-  minVersion?: number;
-  maxVersion?: number;
-  expectVersion?: number;
-  noTls13?: boolean;
-  curves?: number[];
-  keyShares?: number[];
-  noKeyShares?: boolean;
-  signingPrefs?: number[];
-  verifyPrefs?: number[];
-  expectPeerVerifyPref?: number[];
-  certFile?: string;
-  keyFile?: string;
-  credentials: Credential[];
-  expectSelectedCredential?: number;
-  verifyPeer?: boolean;
-  verifyFail?: boolean;
-  useCustomVerifyCallback?: boolean;
-  requireAnyClientCertificate?: boolean;
-  expectNoPeerCert?: boolean;
-  expectPeerCertFile?: string;
-  expectVerifyResult?: boolean;
-  expectPeerSignatureAlgorithm?: number;
-  expectCurveId?: number;
-  expectCipher?: number;
-  expectHrr?: boolean;
-  expectNoHrr?: boolean;
-  hostName?: string;
-  expectServerName?: string;
-  expectNoServerName?: boolean;
-  advertiseAlpn?: string;
-  selectAlpn?: string;
-  declineAlpn?: boolean;
-  rejectAlpn?: boolean;
-  expectAlpn?: string;
-  expectAdvertisedAlpn?: string;
-  shimWritesFirst?: boolean;
-  shimInitialWrite?: string;
-  repeatShimInitialWrite?: number;
-  shimShutsDown?: boolean;
-  checkCloseNotify?: boolean;
-  implicitHandshake?: boolean;
-  writeDifferentRecordSizes?: boolean;
-  readWithUnfinishedWrite?: boolean;
-  handshakeNeverDone?: boolean;
-  maxSendFragment?: number;
-  maxCertList?: number;
-  keyUpdate?: boolean;
-  keyUpdateBeforeRead?: boolean;
-  exportKeyingMaterial?: number;
-  exportLabel?: string;
-  exportContext?: string;
-  useExportContext?: boolean;
-  useEarlyCallback?: boolean;
-  failEarlyCallback?: boolean;
-  installDdosCallback?: boolean;
-  failDdosCallback?: boolean;
-  failCertCallback?: boolean;
-  noTicket?: boolean;
-  expectNoSession?: boolean;
-  expectSessionMiss?: boolean;
-  expectTicketRenewal?: boolean;
-  expectTicketSupportsEarlyData?: boolean;
-  resumptionDelay?: number;
-  useTicketCallback?: boolean;
-  useTicketAeadCallback?: boolean;
-  skipTicket?: boolean;
-  enableEarlyData?: boolean;
-  expectAcceptEarlyData?: boolean;
-  expectRejectEarlyData?: boolean;
-  expectNoOfferEarlyData?: boolean;
-  expectEarlyDataReason?: string;
-  enableOcspStapling?: boolean;
-  ocspResponse?: Uint8Array;
-  expectOcspResponse?: Uint8Array;
-  useOcspCallback?: boolean;
-  setOcspInCallback?: boolean;
-  declineOcspCallback?: boolean;
-  failOcspCallback?: boolean;
-  enableSignedCertTimestamps?: boolean;
-  signedCertTimestamps?: Uint8Array;
-  expectSignedCertTimestamps?: Uint8Array;
-  installCertCompressionAlgs?: boolean;
-  installOneCertCompressionAlg?: number;
-  enableGrease?: boolean;
-  expectMsgCallback?: string;
-  reverifyOnResume?: boolean;
-  expectTicketAgeSkew?: number;
-  useClientCaList?: string;
-  expectClientCaList?: string;
-  [other: string]: unknown;
-}
-
-/** One `-new-x509-credential` or `-new-psk-credential` and the flags that follow it. */
-export interface Credential {
-  readonly type: "x509" | "psk";
-  certFile?: string;
-  keyFile?: string;
-  signingPrefs?: number[];
-  mustMatchIssuer?: boolean;
-  ocspResponse?: Uint8Array;
-  signedCertTimestamps?: Uint8Array;
-  pskImporterKey?: Uint8Array;
-  pskImporterIdentity?: Uint8Array;
-  pskImporterContext?: Uint8Array;
-  pskImporterSha256?: boolean;
-  pskImporterSha384?: boolean;
-  [other: string]: unknown;
-}
-
-const FLAGS: Readonly<Record<string, Kind>> = {
+/** Of a connection. */
+const CONNECTION = {
   port: "int",
   "shim-id": "string",
   ipv6: "bool",
   server: "bool",
   "resume-count": "int",
+  "resumption-delay": "int",
   async: "bool",
-  "min-version": "int",
   "max-version": "int",
   "expect-version": "int",
   "no-tls13": "bool",
   curves: "ints",
   "key-shares": "ints",
   "no-key-shares": "bool",
-  "signing-prefs": "ints",
-  "verify-prefs": "ints",
-  "expect-peer-verify-pref": "ints",
-  "cert-file": "string",
-  "key-file": "string",
-  "new-x509-credential": "credential",
-  "new-psk-credential": "credential",
-  "must-match-issuer": "bool",
-  "psk-importer-key": "base64",
-  "psk-importer-identity": "base64",
-  "psk-importer-context": "base64",
-  "psk-importer-sha256": "bool",
-  "psk-importer-sha384": "bool",
-  "expect-selected-credential": "int",
-  "verify-peer": "bool",
-  "verify-fail": "bool",
-  "use-custom-verify-callback": "bool",
-  "require-any-client-certificate": "bool",
-  "expect-no-peer-cert": "bool",
-  "expect-peer-cert-file": "string",
-  "expect-verify-result": "bool",
-  "expect-peer-signature-algorithm": "int",
   "expect-curve-id": "int",
   "expect-cipher": "int",
   "expect-hrr": "bool",
   "expect-no-hrr": "bool",
+  "verify-prefs": "ints",
+  "expect-peer-verify-pref": "ints",
+  "verify-peer": "bool",
+  "verify-fail": "bool",
+  "expect-verify-result": "bool",
+  "reverify-on-resume": "bool",
+  "use-custom-verify-callback": "bool",
+  "require-any-client-certificate": "bool",
+  "expect-no-peer-cert": "bool",
+  "expect-peer-cert-file": "string",
+  "expect-peer-signature-algorithm": "int",
+  "expect-selected-credential": "int",
+  "expect-client-ca-list": "string",
+  "use-client-ca-list": "string",
   "host-name": "string",
   "expect-server-name": "string",
   "expect-no-server-name": "bool",
@@ -177,7 +53,6 @@ const FLAGS: Readonly<Record<string, Kind>> = {
   "repeat-shim-initial-write": "int",
   "shim-shuts-down": "bool",
   "check-close-notify": "bool",
-  "implicit-handshake": "bool",
   "write-different-record-sizes": "bool",
   "read-with-unfinished-write": "bool",
   "handshake-never-done": "bool",
@@ -188,128 +63,176 @@ const FLAGS: Readonly<Record<string, Kind>> = {
   "export-keying-material": "int",
   "export-label": "string",
   "export-context": "string",
-  "use-export-context": "bool",
-  "use-early-callback": "bool",
+  "export-traffic-secrets": "bool",
   "fail-early-callback": "bool",
-  "install-ddos-callback": "bool",
   "fail-ddos-callback": "bool",
   "fail-cert-callback": "bool",
   "no-ticket": "bool",
+  "skip-ticket": "bool",
   "expect-no-session": "bool",
   "expect-session-miss": "bool",
-  "expect-ticket-renewal": "bool",
   "expect-ticket-supports-early-data": "bool",
-  "resumption-delay": "int",
-  "use-ticket-callback": "bool",
-  "use-ticket-aead-callback": "bool",
-  "skip-ticket": "bool",
   "enable-early-data": "bool",
   "expect-accept-early-data": "bool",
   "expect-reject-early-data": "bool",
   "expect-no-offer-early-data": "bool",
   "expect-early-data-reason": "string",
   "enable-ocsp-stapling": "bool",
-  "ocsp-response": "base64",
   "expect-ocsp-response": "base64",
   "use-ocsp-callback": "bool",
-  "set-ocsp-in-callback": "bool",
   "decline-ocsp-callback": "bool",
   "fail-ocsp-callback": "bool",
   "enable-signed-cert-timestamps": "bool",
-  "signed-cert-timestamps": "base64",
   "expect-signed-cert-timestamps": "base64",
   "install-cert-compression-algs": "bool",
   "install-one-cert-compression-alg": "int",
   "enable-grease": "bool",
-  "expect-msg-callback": "string",
-  "reverify-on-resume": "bool",
-  "expect-ticket-age-skew": "int",
-  "use-client-ca-list": "string",
-  "expect-client-ca-list": "string",
+} as const satisfies Readonly<Record<string, Kind>>;
+
+/** Of the default credential, or of the one that the last `-new-…-credential` has begun. */
+const CREDENTIAL = {
+  "cert-file": "string",
+  "key-file": "string",
+  "signing-prefs": "ints",
+  "must-match-issuer": "bool",
+  "ocsp-response": "base64",
+  "signed-cert-timestamps": "base64",
+  "psk-importer-key": "base64",
+  "psk-importer-identity": "base64",
+  "psk-importer-context": "base64",
+  "psk-importer-sha256": "bool",
+  "psk-importer-sha384": "bool",
+} as const satisfies Readonly<Record<string, Kind>>;
+
+const NEW_CREDENTIAL: Readonly<Record<string, Credential["type"]>> = {
+  "new-x509-credential": "x509",
+  "new-psk-credential": "psk",
 };
 
-/** Those that ask for nothing here, each with the reason. */
-const IMMATERIAL: Readonly<Record<string, { kind: Kind; because: string }>> = {
-  "trust-cert": { kind: "string", because: "chains are judged as -verify-fail says, whoever issued them" },
-  "use-old-client-cert-callback": { kind: "bool", because: "there is one way to choose a certificate" },
-  "renegotiate-freely": { kind: "bool", because: "TLS 1.3 has no renegotiation" },
-  "renegotiate-ignore": { kind: "bool", because: "TLS 1.3 has no renegotiation" },
-  "renegotiate-once": { kind: "bool", because: "TLS 1.3 has no renegotiation" },
-  "false-start": { kind: "bool", because: "TLS 1.3 has no False Start" },
-  "no-legacy-server-connect": { kind: "bool", because: "TLS 1.3 has no renegotiation" },
-  "expect-no-session-id": { kind: "bool", because: "TLS 1.3 has no session IDs to cache" },
-  "partial-write": { kind: "bool", because: "the engine says how much it takes" },
-  "no-op-extra-handshake": { kind: "bool", because: "there is no call that could do nothing" },
-  "handshake-twice": { kind: "bool", because: "there is no call that could do nothing" },
-  "read-size": { kind: "int", because: "plaintext comes as it is" },
-  "peek-then-read": { kind: "bool", because: "plaintext is handed over once" },
-  "no-tls12": { kind: "bool", because: "TLS 1.3 is the only version" },
-  "no-tls11": { kind: "bool", because: "TLS 1.3 is the only version" },
-  "no-tls1": { kind: "bool", because: "TLS 1.3 is the only version" },
-  "expect-extended-master-secret": { kind: "bool", because: "TLS 1.3 always binds the handshake" },
-  "server-preference": { kind: "bool", because: "the server's preference always counts" },
+const ONE_VERSION = "TLS 1.3 is the only version";
+const NO_RENEGOTIATION = "TLS 1.3 has no renegotiation";
+const NOTHING_TO_REPEAT = "there is no call that could do nothing";
+const ONE_WAY = "this library has one way to do it";
+
+/** Those that change nothing here, each with the reason. */
+const IMMATERIAL: Readonly<Record<string, readonly [Kind, string]>> = {
+  "trust-cert": ["string", "chains are judged as -verify-fail says, whoever issued them"],
+  "min-version": ["int", ONE_VERSION],
+  "no-tls12": ["bool", ONE_VERSION],
+  "no-tls11": ["bool", ONE_VERSION],
+  "no-tls1": ["bool", ONE_VERSION],
+  "expect-extended-master-secret": ["bool", "TLS 1.3 always binds the handshake"],
+  "expect-secure-renegotiation": ["bool", NO_RENEGOTIATION],
+  "no-legacy-server-connect": ["bool", NO_RENEGOTIATION],
+  "renegotiate-freely": ["bool", NO_RENEGOTIATION],
+  "renegotiate-ignore": ["bool", NO_RENEGOTIATION],
+  "renegotiate-once": ["bool", NO_RENEGOTIATION],
+  "false-start": ["bool", "TLS 1.3 has no False Start"],
+  "expect-no-session-id": ["bool", "TLS 1.3 has no session IDs to cache"],
+  "expect-ticket-renewal": ["bool", "the original checks it in TLS 1.2 only"],
+  "renew-ticket": ["bool", "every handshake brings new tickets"],
+  "use-ticket-callback": ["bool", ONE_WAY],
+  "use-ticket-aead-callback": ["bool", ONE_WAY],
+  "use-early-callback": ["bool", ONE_WAY],
+  "install-ddos-callback": ["bool", ONE_WAY],
+  "use-old-client-cert-callback": ["bool", ONE_WAY],
+  "set-ocsp-in-callback": ["bool", ONE_WAY],
+  "implicit-handshake": ["bool", "the engine takes data at any time"],
+  "partial-write": ["bool", "the engine says how much it takes"],
+  "read-size": ["int", "plaintext comes as it is"],
+  "peek-then-read": ["bool", "plaintext is handed over once"],
+  "no-op-extra-handshake": ["bool", NOTHING_TO_REPEAT],
+  "handshake-twice": ["bool", NOTHING_TO_REPEAT],
+  "use-export-context": ["bool", "in TLS 1.3 no context is the same as an empty one (RFC 8446 7.5)"],
+  "server-preference": ["bool", "the server's preference always counts"],
 };
 
-/** Thrown for what this shim does not do. */
+type Camel<S extends string> = S extends `${infer Head}-${infer Rest}` ? `${Head}${Capitalize<Camel<Rest>>}` : S;
+
+interface Values {
+  readonly bool: boolean;
+  readonly int: number;
+  readonly string: string;
+  readonly base64: Uint8Array;
+  readonly ints: readonly number[];
+}
+
+type Read<Table extends Readonly<Record<string, Kind>>> = {
+  readonly [Name in keyof Table & string as Camel<Name>]?: Values[Table[Name]];
+};
+
+/** A certificate with its key, or a pre-shared key. */
+export type Credential = Read<typeof CREDENTIAL> & { readonly type: "x509" | "psk" };
+
+/** What one connection is to be; each flag's name in camel case. */
+export type Settings = Read<typeof CONNECTION> & {
+  readonly standard: Credential;
+  readonly credentials: readonly Credential[];
+};
+
+/** Thrown for what this shim does not do: the flag, or what of its value. */
 export class Unimplemented extends Error {}
 
 /** The settings of the first connection, of resumptions, and of a client's second try after rejected early data. */
-export function parseFlags(argv: readonly string[]): { initial: Settings; resume: Settings; retry: Settings } {
-  const all = [0, 1, 2].map((): Settings => ({ port: 0, shimId: 0n, credentials: [] }));
-  const [initial, resume, retry] = all as [Settings, Settings, Settings];
-  for (let index = 0; index < argv.length; index++) {
-    let name = (argv[index] as string).slice(1);
-    if (name.startsWith("on-handshaker-")) throw new Unimplemented(name);
-    if (name.startsWith("on-shim-")) name = name.slice("on-shim-".length);
-    const scope = /^on-(initial|resume|retry)-/.exec(name);
-    if (scope !== null) name = name.slice(scope[0].length);
-    const kind = FLAGS[name] ?? IMMATERIAL[name]?.kind;
-    if (kind === undefined) throw new Unimplemented(argv[index]);
-    const text = kind === "bool" || kind === "credential" ? "" : (argv[++index] as string);
-    if (IMMATERIAL[name] !== undefined) continue;
-    const targets = scope === null ? all : [{ initial, resume, retry }[scope[1] as "initial"]];
-    for (const target of targets) assign(target, name, kind, text);
-  }
-  return { initial, resume, retry };
+export interface AllSettings {
+  readonly initial: Settings;
+  readonly resume: Settings;
+  readonly retry: Settings;
 }
 
-const PER_CREDENTIAL: readonly string[] = [
-  "cert-file",
-  "key-file",
-  "signing-prefs",
-  "must-match-issuer",
-  "ocsp-response",
-  "signed-cert-timestamps",
-  "psk-importer-key",
-  "psk-importer-identity",
-  "psk-importer-context",
-  "psk-importer-sha256",
-  "psk-importer-sha384",
-];
+type Draft = Record<string, unknown>;
 
-function assign(settings: Settings, name: string, kind: Kind, text: string): void {
-  if (kind === "credential") {
-    settings.credentials.push({ type: name === "new-psk-credential" ? "psk" : "x509" });
-    return;
+interface DraftSettings extends Draft {
+  readonly standard: Draft;
+  readonly credentials: Draft[];
+}
+
+/**
+ * Reads the runner's arguments.
+ *
+ * @throws Unimplemented for a flag in none of the tables.
+ */
+export function parseFlags(argv: readonly string[]): AllSettings {
+  const draft = (): DraftSettings => ({ standard: { type: "x509" }, credentials: [] });
+  const all = { initial: draft(), resume: draft(), retry: draft() };
+  const rest = [...argv];
+  for (let flag = rest.shift(); flag !== undefined; flag = rest.shift()) {
+    const [, scope, name = ""] = /^-(?:on-shim-)?(?:on-(initial|resume|retry)-)?(.+)$/.exec(flag) ?? [];
+    const targets = scope === undefined ? Object.values(all) : [all[scope as keyof AllSettings]];
+    const type = NEW_CREDENTIAL[name];
+    if (type !== undefined) {
+      for (const { credentials } of targets) credentials.push({ type });
+      continue;
+    }
+    const kind = kindOf(name);
+    if (kind === undefined) throw new Unimplemented(`-${name}`);
+    const text = kind === "bool" ? "" : (rest.shift() as string);
+    if (IMMATERIAL[name] !== undefined) continue;
+    for (const target of targets) {
+      const holder = name in CREDENTIAL ? (target.credentials.at(-1) ?? target.standard) : target;
+      const key = name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+      holder[key] = read(kind, text, holder[key]);
+    }
   }
-  const last = settings.credentials.at(-1);
-  const target: Record<string, unknown> = last !== undefined && PER_CREDENTIAL.includes(name) ? last : settings;
-  const key = name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+  return all as unknown as AllSettings;
+}
+
+function kindOf(name: string): Kind | undefined {
+  const tables: Readonly<Record<string, Kind>> = { ...CONNECTION, ...CREDENTIAL };
+  return Object.hasOwn(tables, name) ? tables[name] : IMMATERIAL[name]?.[0];
+}
+
+function read(kind: Kind, text: string, before: unknown): unknown {
   switch (kind) {
     case "bool":
-      target[key] = true;
-      break;
+      return true;
     case "int":
-      target[key] = Number(text);
-      break;
-    case "string":
-      target[key] = name === "shim-id" ? BigInt(text) : text;
-      break;
-    case "base64":
-      target[key] = new Uint8Array(Buffer.from(text, "base64"));
-      break;
+      return Number(text);
     case "ints":
-      target[key] = [...((target[key] as number[] | undefined) ?? []), Number(text)];
-      break;
+      return [...((before as number[] | undefined) ?? []), Number(text)];
+    case "base64":
+      return new Uint8Array(Buffer.from(text, "base64"));
+    case "string":
+      return text;
   }
 }
