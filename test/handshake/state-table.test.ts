@@ -247,6 +247,8 @@ for (const victim of ["client", "server"] as const) {
     it.each([
       [40, "ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE"],
       [0, "ERR_SSL_TLSV1_ALERT_CLOSE_NOTIFY"],
+      // RFC 9846 6.2
+      [117, "ERR_SSL_TLSV13_ALERT_GENERAL_ERROR"],
       [200, "ERR_SSL_UNKNOWN_ALERT_TYPE"],
     ])("given alert %i, whatever its level", (description, code) => {
       for (const level of [1, 2, 77]) {
