@@ -8,7 +8,13 @@ const published = [...Object.values(bin), ...Object.values(exports).map((target)
   .map((path) => path.replace(/^(\.\/)?dist\//, "src/").replace(/\.js$/, ".ts"));
 
 export default {
-  entry: [...published, "bench/main.ts", "test/{bogo/shim,conformance/main}.ts", "test/**/*.test.ts", "test/{runtimes,browser}/*-main.ts"],
+  entry: [
+    ...published,
+    "bench/main.ts",
+    "test/{bogo/shim,conformance/main}.ts",
+    "test/**/*.test.ts",
+    "test/{runtimes,browser}/*-main.ts",
+  ],
   project: ["src/**/*.ts", "test/**/*.{ts,mjs}", "bench/**/*.{ts,mjs}", "vectors/**/*.ts"],
   // Not a package: a peer that the tests skip, by name, where it is missing.
   ignoreBinaries: ["openssl"],
