@@ -398,6 +398,7 @@ export function resolveLimits(options: CommonOptions & Pick<ServerOptions, "cook
     maxFragment: within(options.maxFragment, 1, MAX_PLAINTEXT, MAX_PLAINTEXT, "maxFragment"),
     padding: options.padding,
     recordsPerKey: within(options.recordsPerKey, 2, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, "recordsPerKey"),
+    maxKeyUpdates: 2 ** 48 - 1,
     highWaterMark: within(options.highWaterMark, 0x8000, 0x40000000, DEFAULT_HIGH_WATER_MARK, "highWaterMark"),
     observer: options.observer,
   };

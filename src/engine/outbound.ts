@@ -104,7 +104,8 @@ export class Outbound {
   payKeyUpdate(): void {
     if (!this.#keyUpdateOwed || this.#closed) return;
     this.#keyUpdateOwed = false;
-    this.#records.updateKey("update_not_requested");
+    // RFC 9846 4.7.3: a request that cannot be met any more is ignored.
+    if (this.#records.canUpdateKey) this.#records.updateKey("update_not_requested");
   }
 
   /**

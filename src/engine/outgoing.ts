@@ -24,6 +24,8 @@ export interface OutgoingOptions {
   readonly padding: ((type: number, length: number) => number) | undefined;
   /** Records under one key before this side updates it; the suite's own limit where that is lower. */
   readonly recordsPerKey: number;
+  /** KeyUpdates that this side may send: 2^48 - 1 (RFC 9846 4.7.3). */
+  readonly maxKeyUpdates: number;
   readonly observer: Observer | undefined;
 }
 
@@ -132,12 +134,18 @@ export class OutgoingRecords {
     this.#send(alert, Uint8Array.of(level, description), MAX_PLAINTEXT);
   }
 
+  /** False once this side has sent as many KeyUpdates as it may, RFC 9846 4.7.3. */
+  get canUpdateKey(): boolean {
+    return this.#generation < this.#options.maxKeyUpdates;
+  }
+
   /** Sends KeyUpdate under the old key and moves to the next (RFC 8446 4.6.3). */
   updateKey(request: keyof typeof KeyUpdateRequest.codes): void {
     const secret = this.#secret;
     const suite = this.#sealer?.suite;
     if (secret === undefined || suite === undefined)
       throw fault("ERR_TLS_INTERNAL", "a key update before there are keys");
+    if (!this.canUpdateKey) throw fault("ERR_TLS_RECORD_LIMIT", `${this.#generation} key updates are the most`);
     const request_update = KeyUpdateRequest.codes[request] as number;
     this.sendHandshake("application", encodeMessage("key_update", KeyUpdate, { request_update }));
     // In one record: `#send` keeps room for one under the old key.
