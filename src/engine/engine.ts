@@ -7,7 +7,7 @@ import type { HandshakeMessage } from "../codec/messages.ts";
 import { type CauseCode, fault, type Side, TlsError } from "../errors.ts";
 import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
-import type { HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
+import type { ExporterSecret, HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
 import { exportKeyingMaterial } from "../schedule/secrets.ts";
 import { After, type AfterEvent, type Aftermath } from "./after.ts";
 import { Inbound } from "./inbound.ts";
@@ -74,6 +74,7 @@ export class TlsEngine {
   #processing = false;
   #state: StateName = "START";
   #result: HandshakeResult | undefined;
+  #earlyExporter: ExporterSecret | undefined;
   #error: TlsError | undefined;
   #aborting: TlsError | undefined;
   #accepted = false;
@@ -233,11 +234,27 @@ export class TlsEngine {
    */
   exportKeyingMaterial(length: number, label: string, context: Uint8Array = new Uint8Array(0)): Uint8Array {
     const hash = this.#outgoing.suite?.hash;
-    if (this.#result === undefined || this.done || hash === undefined) throw this.#own("ERR_TLS_CLOSED");
+    const secret = this.#result?.exporterSecret;
+    return this.#export(hash && secret && { hash, secret }, length, label, context);
+  }
+
+  /**
+   * The same from the early exporter: what is made of it may be made of a replayed ClientHello, too (RFC 8446 7.5, E.5).
+   *
+   * @throws TlsError `ERR_TLS_OPTION` as above; `ERR_TLS_CLOSED` where early data was neither offered, by a client, nor
+   * accepted, by a server, and when the connection is over.
+   */
+  exportEarlyKeyingMaterial(length: number, label: string, context: Uint8Array = new Uint8Array(0)): Uint8Array {
+    return this.#export(this.#earlyExporter, length, label, context);
+  }
+
+  #export(from: ExporterSecret | undefined, length: number, label: string, context: Uint8Array): Uint8Array {
+    if (from === undefined || this.done) throw this.#own("ERR_TLS_CLOSED");
+    const { hash, secret } = from;
     if (!Number.isInteger(length) || length < 1 || length > 255 * hash.length)
       throw fault("ERR_TLS_OPTION", `${length} bytes of keying material, not 1 to ${255 * hash.length}`);
     if (!/^[\x20-\x7e]{1,249}$/.test(label)) throw fault("ERR_TLS_OPTION", "a label is 1 to 249 ASCII characters");
-    return exportKeyingMaterial(hash, this.#result.exporterSecret, label, context, length);
+    return exportKeyingMaterial(hash, secret, label, context, length);
   }
 
   /**
@@ -342,7 +359,8 @@ export class TlsEngine {
       },
       assertAligned: () => incoming.assertAligned(),
       discard: () => outgoing.discard(),
-      openEarlyData: (limit) => {
+      openEarlyData: (limit, exporter) => {
+        this.#earlyExporter = exporter;
         if (this.side === "client") this.#outbound.allowEarlyData(limit);
         else this.#inbound.allowEarlyData(limit);
       },
@@ -569,7 +587,7 @@ export class TlsEngine {
   /** Hands out queued events and the word that something may have changed. */
   #settle(): void {
     if (this.#running || this.#processing || this.#draining) return;
-    if (this.done) wipe(this.#result?.exporterSecret);
+    if (this.done) wipe(this.#result?.exporterSecret, this.#earlyExporter?.secret);
     this.#draining = true;
     try {
       for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) this.#listener?.(event);

@@ -130,9 +130,9 @@ export function openEarlyData(
   const { hash } = suite;
   const early = new EarlySecret(hash, key.psk.key);
   held.push(early);
-  const secret = earlyKeys({ hash, transcript, effects, clientRandom: offer.hello.random, held }, early);
-  effects.install("write", "early", suite, secret.slice());
-  effects.openEarlyData(session.maxEarlyData);
+  const secrets = earlyKeys({ hash, transcript, effects, clientRandom: offer.hello.random, held }, early);
+  effects.install("write", "early", suite, secrets.client.slice());
+  effects.openEarlyData(session.maxEarlyData, { hash, secret: secrets.exporter.slice() });
   return { key, session };
 }
 

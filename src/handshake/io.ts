@@ -1,6 +1,6 @@
 /** How a handshake flow touches the world: it asks for messages, and it emits effects. It never sees a record. */
 import type { HandshakeMessage } from "../codec/messages.ts";
-import type { CipherSuite } from "../crypto/provider.ts";
+import type { CipherSuite, Hash } from "../crypto/provider.ts";
 import { type CauseCode, fault, TlsError } from "../errors.ts";
 import { type Awaitable, type Flow, type HandshakeName, type Operation, type StateName, wait } from "../flow.ts";
 
@@ -29,6 +29,12 @@ export type HandshakeEvent = {
   readonly issuers: readonly string[];
 };
 
+/** What keying material is exported from, RFC 8446 7.5. */
+export interface ExporterSecret {
+  readonly hash: Hash;
+  readonly secret: Uint8Array;
+}
+
 /** What a flow may do. Only the engine joins this to a record layer. */
 export interface HandshakeEffects {
   /** One whole handshake message; the engine coalesces those of one epoch. */
@@ -44,8 +50,12 @@ export interface HandshakeEffects {
   assertAligned(): void;
   /** This direction goes back to the clear: early data was sent and the server wants another ClientHello. */
   discard(direction: "write"): void;
-  /** Early data may be sent by a client, or is let through to a server's application, up to `limit` bytes. */
-  openEarlyData(limit: number): void;
+  /**
+   * Early data may be sent by a client, or is let through to a server's application, up to `limit` bytes.
+   *
+   * @param exporter - The early exporter's secret, the engine's from now on.
+   */
+  openEarlyData(limit: number, exporter: ExporterSecret): void;
   /** Client: no more early data may be sent, and this is what the server does with it. */
   closeEarlyData(outcome: "accepted" | "rejected"): void;
   /**

@@ -18,16 +18,16 @@ export interface KeyContext {
   readonly held: Held;
 }
 
-/** After a ClientHello that offers early data: the traffic secret that protects it. */
+/** After a ClientHello that offers early data: the traffic secret that protects it, and the exporter's. */
 export function earlyKeys(
   { transcript, hash, effects, clientRandom, held }: KeyContext,
   early: EarlySecret,
-): Uint8Array {
+): ReturnType<EarlySecret["traffic"]> {
   const { client, exporter } = early.traffic(transcript.through(hash, NOTHING));
   held.push({ wipe: () => wipe(client, exporter) });
   effects.reveal("CLIENT_EARLY_TRAFFIC_SECRET", clientRandom, client);
   effects.reveal("EARLY_EXPORTER_SECRET", clientRandom, exporter);
-  return client;
+  return { client, exporter };
 }
 
 /** After ServerHello. `sharedSecret` is wiped, and `early` left behind. */

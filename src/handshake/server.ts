@@ -86,8 +86,8 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   const sharedSecret = key?.sharedSecret ?? new Uint8Array(hash.length);
   const { secret: handshakeSecret, traffic: handshakeTraffic } = handshakeKeys(keys, early, sharedSecret);
   if (earlySecret !== undefined) {
-    effects.install("read", "early", suite, earlySecret.slice());
-    effects.openEarlyData(maxEarlyData);
+    effects.install("read", "early", suite, earlySecret.client.slice());
+    effects.openEarlyData(maxEarlyData, { hash, secret: earlySecret.exporter.slice() });
   } else {
     effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
     if (hello.earlyData) effects.skipEarlyData("undecryptable", skippedEarlyData(config));

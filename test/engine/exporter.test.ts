@@ -1,7 +1,7 @@
 /** Keying material for the application (RFC 8446 7.5) and channel bindings (RFC 9266). */
 import { beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
-import { clientContext, serverContext } from "../../src/engine/index.ts";
+import { clientContext, sealedTickets, serverContext, sessionCache, strikeRegister } from "../../src/engine/index.ts";
 import { type End, end, exchange } from "../support/pair.ts";
 import { createWorld, type World } from "../support/world.ts";
 
@@ -92,5 +92,40 @@ describe("a channel binding", () => {
       expect(() => a.engine.channelBinding(type as "tls-exporter")).toThrow(
         expect.objectContaining({ code: "ERR_TLS_OPTION" }),
       );
+  });
+});
+
+describe("early keying material", () => {
+  const earlyEnds = () => {
+    const client = { ...world.clientOptions, sessions: sessionCache(), offerEarlyData: true };
+    const server = {
+      ...world.serverOptions,
+      tickets: { store: sealedTickets() },
+      acceptEarlyData: { antiReplay: strikeRegister() },
+    };
+    const meet = (): [End, End] => [end(clientContext(client).engine()), end(serverContext(server).engine())];
+    exchange(...meet());
+    return meet();
+  };
+
+  it("is the same at both ends from the ClientHello on, and another than the regular", () => {
+    const [a, b] = earlyEnds();
+    const early = a.engine.exportEarlyKeyingMaterial(32, "EXPORTER-one", context);
+    exchange(a, b);
+    expect(b.engine.exportEarlyKeyingMaterial(32, "EXPORTER-one", context)).toEqual(early);
+    expect(a.engine.exportEarlyKeyingMaterial(32, "EXPORTER-one", context)).toEqual(early);
+    expect(a.engine.exportKeyingMaterial(32, "EXPORTER-one", context)).not.toEqual(early);
+  });
+
+  it("is not there without early data, nor when all is over", () => {
+    const closed = expect.objectContaining({ code: "ERR_TLS_CLOSED" });
+    const [plain] = connected();
+    expect(() => plain.engine.exportEarlyKeyingMaterial(32, "x")).toThrow(closed);
+    const [a, b] = earlyEnds();
+    exchange(a, b);
+    a.engine.close();
+    b.engine.close();
+    exchange(a, b);
+    expect(() => a.engine.exportEarlyKeyingMaterial(32, "x")).toThrow(closed);
   });
 });
