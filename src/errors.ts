@@ -96,6 +96,7 @@ const CAUSES = {
   CERT_CHAIN_TOO_LONG: ["bad_certificate", "the chain is longer than the configured limit"],
   CERT_REVOKED: ["certificate_revoked", "certificate is revoked"],
   CERT_PARSE_ERROR: ["bad_certificate", "a certificate is not valid DER or not a valid X.509 certificate"],
+  CERT_PIN_MISMATCH: ["bad_certificate", "no key in the certificate's path is one of those pinned"],
   CERT_POLICY_REQUIRED: ["certificate_unknown", "no valid certificate policy, and one is required"],
   CERT_UNHANDLED_CRITICAL_EXTENSION: ["certificate_unknown", "a critical extension is not understood"],
   CERT_NAME_CONSTRAINT_VIOLATION: ["certificate_unknown", "a name lies outside an issuer's name constraints"],

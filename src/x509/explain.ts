@@ -30,6 +30,7 @@ const REMEDIES: { readonly [Code in CauseCode]?: string } = {
   CERT_CHAIN_TOO_LONG: "shorten the chain, or raise the limit",
   CERT_PARSE_ERROR: "reissue the certificate as valid DER",
   CERT_UNHANDLED_CRITICAL_EXTENSION: "reissue the certificate without the extension, or mark it non-critical",
+  CERT_PIN_MISMATCH: "pin the new key beside the old one before it is used, or look for who is in the middle",
   CERT_POLICY_REQUIRED: "issue the certificates under the policy that is asked for, or do not ask for one",
   CERT_NAME_CONSTRAINT_VIOLATION: "issue the certificate from a CA that may issue for this name",
   EE_KEY_TOO_SMALL: "reissue the certificate with a stronger key",
