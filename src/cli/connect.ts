@@ -2,11 +2,11 @@
 import { connect as connectTcp, type Socket } from "node:net";
 import {
   type ClientConfiguration,
+  type ClientSessionOptions,
   clientContext,
   connect,
   type EngineContext,
   type SessionEvent,
-  type SessionOptions,
   socketStream,
   type TlsSession,
 } from "../node/index.ts";
@@ -15,6 +15,7 @@ import { CliError, ExitStatus, exitStatus, usage } from "./exit.ts";
 import { bundledTrust, keyLogFile, loadIdentities, loadTrust } from "./files.ts";
 import type { Arguments, Command } from "./flags.ts";
 import { reportError, sessionLines, TRACE_FLAGS, type TraceOutput, traceOutput } from "./report.ts";
+import { SESSION_FLAGS, type SessionFiles, sessionFiles } from "./session-files.ts";
 import { onSignals, type Signals } from "./signals.ts";
 import { LATER_TLS_FLAGS, negotiationOptions, TLS_FLAGS } from "./tls-flags.ts";
 
@@ -31,8 +32,13 @@ export const connectCommand: Command = {
     "",
     "A server judges the client's certificate after the client has finished: a refusal comes with the first read.",
     "",
-    "exit status: 0 done, 2 usage, 6 name not found, 7 no connection, 28 time-out, 35 handshake failed, 56 connection",
-    "broken, 58 own certificate or key, 60 server's certificate, 77 CA file, 98 the server wants a certificate",
+    "--sess-out and --sess-in resume a connection in another run, without certificates being shown again; the server's is",
+    "verified again all the same. --early-data goes before the server has answered: it may be rejected, and is then sent",
+    "again after the handshake; what became of it is said on stderr.",
+    "",
+    "exit status: 0 done, 2 usage, 6 name not found, 7 no connection, 23 cannot write, 26 cannot read, 28 time-out,",
+    "35 handshake failed, 56 connection broken, 58 own certificate or key, 60 server's certificate, 77 CA file,",
+    "98 the server wants a certificate",
   ].join("\n"),
   positionals: 1,
   flags: [
@@ -44,18 +50,18 @@ export const connectCommand: Command = {
     { name: "resolve", value: "HOST:PORT:ADDR", repeat: true, help: "connect to ADDR for HOST:PORT" },
     { name: "connect-timeout", value: "SECONDS", help: "for TCP and handshake together; 30 by default" },
     ...TLS_FLAGS,
+    ...SESSION_FLAGS,
     ...TRACE_FLAGS,
     { name: "json", help: "the trace as JSON lines on stdout, in place of the data" },
     ...LATER_TLS_FLAGS,
     { name: "pinnedpubkey", value: "sha256//B64", later: true, help: "public key pins" },
     { name: "cert-status", later: true, help: "require an OCSP staple" },
-    { name: "sess-out", value: "FILE", later: true, help: "keep the session" },
-    { name: "sess-in", value: "FILE", later: true, help: "resume a session" },
   ],
   examples: [
     "mutls connect example.com:443 --trace </dev/null",
     "mutls connect localhost:8443 --cacert ca.pem --cert me.pem --key me.key",
     "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | mutls connect localhost:8443 --cacert ca.pem",
+    "mutls connect localhost:8443 --cacert ca.pem --sess-in session --sess-out session --early-data request </dev/null",
   ],
   run,
 };
@@ -66,26 +72,45 @@ async function run(args: Arguments): Promise<number> {
   const negotiation = negotiationOptions(args);
   const seconds = args.number("connect-timeout", 1, 86_400) ?? 30;
   const address = resolveTarget(args, target);
+  const serverName = args.get("servername") ?? target.host;
+  const files = sessionFiles(args, serverName);
+  if (args.has("psk-modes") && !args.has("psk") && files.cache === undefined) {
+    throw usage("--psk-modes has no effect without --psk, --sess-in or --sess-out");
+  }
   const trust = args.has("insecure") ? undefined : (loadTrust(args) ?? bundledTrust());
   const identities = await loadIdentities(args, negotiation.provider);
   const output = traceOutput(args, "client", process.stdout, keyLogFile(args));
   const options: ClientConfiguration = {
     ...negotiation,
-    serverName: args.get("servername") ?? target.host,
+    serverName,
     rejectUnauthorized: !args.has("insecure"),
     trust,
     identities,
+    sessions: files.cache,
+    offerEarlyData: files.earlyData !== undefined,
+    // All of it goes at once.
+    highWaterMark: files.earlyData && 0x24000 + files.earlyData.length,
     observer: output.observer,
   };
   // Before anything is opened: an option that cannot be used costs no connection.
-  const client: Client = { context: clientContext(options), hasIdentity: identities.length > 0 };
+  const client: Client = { context: clientContext(options), hasIdentity: identities.length > 0, files };
   const deadline = Date.now() + 1000 * seconds;
   const signals = onSignals();
   try {
     const socket = await openSocket(address, target, deadline, signals);
     if (args.has("verbose")) note(`connected to ${formatTarget(address.host, address.port)}`);
     const handshakeTimeout = Math.max(1, deadline - Date.now());
-    return await converse(args, socket, client, { handshakeTimeout, onEvent: warn }, output, signals);
+    const { earlyData } = files;
+    const status = await converse(
+      args,
+      socket,
+      client,
+      { handshakeTimeout, earlyData, onEvent: warn },
+      output,
+      signals,
+    );
+    for (const line of files.ended()) say(line);
+    return status;
   } catch (error) {
     if (signals.status !== undefined) return signals.status;
     throw error;
@@ -98,13 +123,14 @@ async function run(args: Arguments): Promise<number> {
 interface Client {
   readonly context: EngineContext;
   readonly hasIdentity: boolean;
+  readonly files: SessionFiles;
 }
 
 async function converse(
   args: Arguments,
   socket: Socket,
   client: Client,
-  options: SessionOptions,
+  options: ClientSessionOptions,
   output: TraceOutput,
   signals: Signals,
 ): Promise<number> {
@@ -113,13 +139,15 @@ async function converse(
   try {
     session = await connect(socketStream(socket), client.context, { ...options, signal: signals.signal });
     if (args.has("verbose")) describeSession(session, client);
+    for (const line of client.files.established(session)) say(line);
     void session.accepted.then(
       () => {
         accepted = true;
       },
       () => {},
     );
-    await relay(session, args.has("json"));
+    const again = session.earlyData === "accepted" ? undefined : options.earlyData;
+    await relay(session, again, args.has("json"));
     return ExitStatus.ok;
   } catch (error) {
     if (signals.status !== undefined) return signals.status;
@@ -136,9 +164,9 @@ async function converse(
   }
 }
 
-/** Both directions until the server's close_notify. */
-async function relay(session: TlsSession, silent: boolean): Promise<void> {
-  const sending = send(session);
+/** Both directions until the server's close_notify. `first` goes before stdin. */
+async function relay(session: TlsSession, first: Uint8Array | undefined, silent: boolean): Promise<void> {
+  const sending = send(session, first);
   // Its failure is the connection's, and comes out of reading, too.
   sending.catch(() => {});
   const reader = session.readable.getReader();
@@ -151,8 +179,9 @@ async function relay(session: TlsSession, silent: boolean): Promise<void> {
   await session.closed;
 }
 
-async function send(session: TlsSession): Promise<void> {
+async function send(session: TlsSession, first: Uint8Array | undefined): Promise<void> {
   const writer = session.writable.getWriter();
+  if (first !== undefined) await writer.write(first);
   for await (const chunk of process.stdin) await writer.write(new Uint8Array(chunk as Buffer));
   await writer.close();
 }
@@ -207,8 +236,10 @@ function openSocket({ host, port }: Target, target: Target, deadline: number, si
 
 function describeSession(session: TlsSession, { hasIdentity }: Client): void {
   for (const line of sessionLines(session)) note(line);
-  const { clientAuthRequested, signatureScheme } = session;
-  if (!clientAuthRequested) {
+  const { clientAuthRequested, signatureScheme, psk } = session;
+  if (psk !== undefined) {
+    note(`own certificate: ${session.resumed ? "known to the server from before, if it was shown" : "not needed"}`);
+  } else if (!clientAuthRequested) {
     note(`own certificate: not asked for${hasIdentity ? ", not sent" : ""}`);
   } else {
     note(
@@ -218,13 +249,14 @@ function describeSession(session: TlsSession, { hasIdentity }: Client): void {
 }
 
 function warn(event: SessionEvent): void {
+  if (event.type === "ticket_failed") say(`a ticket came to nothing: ${event.error.message}`);
   if (event.type !== "identity_mismatch") return;
   const { reason, sent, authorities, issuers } = event;
   const why =
     reason === "certificate_authorities"
       ? `the server accepts certificates from ${authorities.join("; ")}; yours come from ${issuers.join("; ")}`
       : `your certificates do not match the server's ${reason}`;
-  process.stderr.write(`mutls: ${why}: ${sent ? "one was sent all the same" : "none was sent"}\n`);
+  say(`${why}: ${sent ? "one was sent all the same" : "none was sent"}`);
 }
 
 /** What the user can do about it. */
@@ -244,11 +276,17 @@ function advice(error: unknown, session: TlsSession | undefined, { hasIdentity }
       return "name the CA with --cacert FILE; -k would accept anybody";
     case "ERR_TLS_CERT_ALTNAME_INVALID":
       return "name the server with --servername NAME if that is who you want";
+    case "ERR_SSL_TLSV1_ALERT_UNKNOWN_PSK_IDENTITY":
+      return "the server has no certificate, and knows none of the keys that were offered";
     case "ERR_SSL_WRONG_VERSION_NUMBER":
       return "there seems to be no TLS on this port";
     default:
       return undefined;
   }
+}
+
+function say(text: string): void {
+  process.stderr.write(`mutls: ${text}\n`);
 }
 
 function note(text: string): void {

@@ -9,6 +9,7 @@ export const ExitStatus = {
   resolve: 6,
   connect: 7,
   write: 23,
+  read: 26,
   timeout: 28,
   handshake: 35,
   send: 55,

@@ -1,4 +1,5 @@
 /** What a command tells people: errors, who the peer is, traces. */
+import { toHex } from "../bytes/hex.ts";
 import type { Observer } from "../engine/observer.ts";
 import { type Side, TlsError } from "../errors.ts";
 import { describeAlert } from "../inspect/describe.ts";
@@ -118,17 +119,36 @@ function alertNote(error: unknown): string | undefined {
 
 /** What was negotiated and who the peer is, a line each. */
 export function sessionLines(session: SessionFacts): string[] {
-  const { protocol, cipherSuite, group, alpn, peer, verified, peerSignatureScheme, retried } = session;
+  const { protocol, cipherSuite, group, alpn, retried } = session;
+  const exchange = group ?? "no key exchange (psk_ke), so no forward secrecy";
   return [
-    `${protocol}, ${cipherSuite}, ${group}${retried ? " after a HelloRetryRequest" : ""}${alpn === undefined ? "" : `, ALPN ${alpn}`}`,
-    ...(peer === undefined
-      ? ["peer: no certificate"]
-      : [
-          `peer: ${nameOf(peer)}, issued by ${peer.issuer}, signed with ${peerSignatureScheme}`,
-          `peer certificate: ${verified ? `verified, ${pathOf(peer)}` : "NOT VERIFIED: anybody could be there"}`,
-          `peer certificate: SHA-256 ${peer.fingerprint256}, valid until ${new Date(peer.notAfter).toISOString()}`,
-        ]),
+    `${protocol}, ${cipherSuite}, ${exchange}${retried ? " after a HelloRetryRequest" : ""}${alpn === undefined ? "" : `, ALPN ${alpn}`}`,
+    ...(session.resumed ? [`resumed: goes on from a full handshake at ${utcOf(session.authenticatedAt)}`] : []),
+    ...peerLines(session),
   ].map(oneLine);
+}
+
+function peerLines({ peer, verified, peerSignatureScheme, externalIdentity }: SessionFacts): string[] {
+  if (externalIdentity !== undefined) return [`peer: holds the pre-shared key ${keyName(externalIdentity)}`];
+  if (peer === undefined) return ["peer: no certificate"];
+  return [
+    `peer: ${nameOf(peer)}, issued by ${peer.issuer}, signed with ${peerSignatureScheme}`,
+    `peer certificate: ${verified ? `verified, ${pathOf(peer)}` : "NOT VERIFIED: anybody could be there"}`,
+    `peer certificate: SHA-256 ${peer.fingerprint256}, valid until ${utcOf(peer.notAfter)}`,
+  ];
+}
+
+/** A pre-shared key's name: text where it is text, as names given on a command line are. */
+export function keyName(identity: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(identity);
+  } catch {
+    return toHex(identity);
+  }
+}
+
+function utcOf(time: number): string {
+  return new Date(time).toISOString();
 }
 
 /** The subject, or what stands in its place. */

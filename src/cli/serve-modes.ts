@@ -2,6 +2,7 @@
 import { concat, latin1, utf8 } from "../bytes/bytes.ts";
 import type { TlsSession } from "../node/index.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
+import { keyName } from "./report.ts";
 
 /** One way to serve. */
 interface Mode {
@@ -12,7 +13,7 @@ interface Mode {
 
 export const MODES = {
   http: { idleTimeout: 30_000, run: http },
-  echo: { idleTimeout: 0, run: (session) => session.readable.pipeTo(session.writable, { preventAbort: true }) },
+  echo: { idleTimeout: 0, run: echo },
   reverse: { idleTimeout: 0, run: reverse },
   discard: { idleTimeout: 0, run: discard },
 } as const satisfies Readonly<Record<string, Mode>>;
@@ -27,6 +28,33 @@ const MAX_LINE = 16_384;
 const MAX_ANSWER = 16_384;
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
+
+/**
+ * Everything from the client, early data first. Sessions exist once the client has finished, which a replay of its early
+ * data cannot do (RFC 8470 3): there is no need to treat it apart.
+ */
+async function* plaintext({ receivedEarlyData, readable }: TlsSession): AsyncGenerator<Uint8Array, void> {
+  if (receivedEarlyData.length > 0) yield receivedEarlyData;
+  const reader = readable.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+async function echo({ receivedEarlyData, readable, writable }: TlsSession): Promise<void> {
+  if (receivedEarlyData.length > 0) {
+    const writer = writable.getWriter();
+    await writer.write(receivedEarlyData);
+    writer.releaseLock();
+  }
+  await readable.pipeTo(writable, { preventAbort: true });
+}
 
 async function http(session: TlsSession): Promise<void> {
   const head = await readHead(session);
@@ -78,18 +106,14 @@ function answer(session: TlsSession, head: string): Answer {
 
 /** The head as text; what is longer than allowed comes longer than allowed. `undefined` where the client sent nothing. */
 async function readHead(session: TlsSession): Promise<string | undefined> {
-  const reader = session.readable.getReader();
   const chunks: Uint8Array[] = [];
   let length = 0;
   const end = new HeadEnd();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
+  for await (const value of plaintext(session)) {
     chunks.push(value);
     length += value.length;
     if (end.seenIn(value) || length > MAX_HEAD) break;
   }
-  reader.releaseLock();
   return length === 0 ? undefined : latin1(concat(...chunks).subarray(0, MAX_HEAD + 1));
 }
 
@@ -109,16 +133,23 @@ class HeadEnd {
 
 function sessionFacts(session: TlsSession): Readonly<Record<string, unknown>> {
   const { protocol, cipherSuite, group, alpn, serverName, retried, signatureScheme, peerSignatureScheme } = session;
+  const { resumed, psk, externalIdentity, earlyData, receivedEarlyData } = session;
   return {
     protocol,
     cipherSuite,
-    group,
+    group: group ?? null,
+    resumed,
+    psk: psk?.kind ?? null,
+    pskIdentity: externalIdentity === undefined ? null : keyName(externalIdentity),
+    earlyData: earlyData ?? null,
+    earlyDataLength: receivedEarlyData.length,
     helloRetryRequest: retried,
     serverName: serverName ?? null,
     alpn: alpn ?? null,
     signatureScheme: signatureScheme ?? null,
     clientAuthRequested: session.clientAuthRequested,
     clientSignatureScheme: peerSignatureScheme ?? null,
+    authenticatedAt: new Date(session.authenticatedAt).toISOString(),
   };
 }
 
@@ -148,12 +179,9 @@ function json(value: unknown): Uint8Array {
 
 /** Each line back to front, its end where it was. */
 async function reverse(session: TlsSession): Promise<void> {
-  const reader = session.readable.getReader();
   const writer = session.writable.getWriter();
   let line: Uint8Array = new Uint8Array(0);
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
+  for await (const value of plaintext(session)) {
     let rest = value;
     for (let at = rest.indexOf(LINE_FEED); at >= 0; at = rest.indexOf(LINE_FEED)) {
       await writer.write(reversed(concat(line, rest.subarray(0, at + 1))));

@@ -1,6 +1,15 @@
 /** `mutls serve`: a TLS server for trying clients out. It survives every one of them. */
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { accept, type ServerConfiguration, serverContext, socketStream, type TlsSession } from "../node/index.ts";
+import {
+  accept,
+  type ServerConfiguration,
+  sealedCookies,
+  sealedTickets,
+  serverContext,
+  socketStream,
+  strikeRegister,
+  type TlsSession,
+} from "../node/index.ts";
 import { formatTarget } from "./address.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
 import { keyLogFile, loadIdentities, loadTrust } from "./files.ts";
@@ -12,12 +21,15 @@ import { LATER_TLS_FLAGS, negotiationOptions, TLS_FLAGS } from "./tls-flags.ts";
 
 export const serveCommand: Command = {
   name: "serve",
-  synopsis: "--cert FILE --key FILE",
+  synopsis: "--cert FILE --key FILE | --psk ID:HEX",
   summary: "Serves TLS 1.3 until SIGINT or SIGTERM.",
   description: [
     "One line `listening on HOST:PORT` goes to stdout when it does. Clients that are refused get a line on stderr that",
     "says why, and for certificates what was tried and what would mend it. Several pairs of --cert and --key: the",
     "client's server name and signature algorithms decide.",
+    "",
+    "Tickets are sealed under keys of this process: no other can resume what they began. A client that resumes is the one",
+    "that showed its certificate before, which is verified again. With --psk alone there are no certificates at all.",
     "",
     "modes: http answers a request with what was negotiated and who the client is, as JSON (GET /keyupdate: after a",
     "KeyUpdate); echo sends everything back; reverse sends each line back reversed; discard only reads.",
@@ -48,32 +60,42 @@ export const serveCommand: Command = {
     { name: "mode", value: "MODE", choices: Object.keys(MODES), help: "what to do with data; http by default" },
     { name: "strict-sni", help: "refuse server names that no certificate carries" },
     ...TLS_FLAGS,
+    { name: "tickets", value: "N", help: "session tickets after each handshake, 0 to 16; 2 by default" },
+    {
+      name: "early-data",
+      value: "N",
+      help: "take this many bytes of early data from clients that resume; each ClientHello once (RFC 8446 8)",
+    },
+    { name: "cookie", help: "send each client a HelloRetryRequest, with all there is to remember in its cookie" },
     ...TRACE_FLAGS,
     { name: "json", help: "the trace as JSON lines on stderr" },
     ...LATER_TLS_FLAGS,
-    { name: "tickets", value: "N", later: true, help: "session tickets" },
-    { name: "psk-modes", value: "A,B", later: true, help: "dhe, ke" },
-    { name: "cookie", later: true, help: "stateless HelloRetryRequest" },
   ],
   examples: [
     "mutls serve --cert server.pem --key server.key",
     "mutls serve --port 0 --cert server.pem --key server.key --cacert ca.pem --client-auth on --mode echo",
+    "mutls serve --cert server.pem --key server.key --early-data 16384",
+    "mutls serve --psk bob:$(openssl rand -hex 32)",
   ],
   run,
 };
 
 async function run(args: Arguments): Promise<number> {
   if (args.has("json") && args.has("trace")) throw usage("--json and --trace are two forms of the same: choose one");
-  if (!args.has("cert")) throw usage("mutls serve needs --cert and --key", "see: mutls serve --help");
+  if (!args.has("cert") && !args.has("psk")) {
+    throw usage("mutls serve needs --cert and --key, or --psk", "see: mutls serve --help");
+  }
   const clientAuth = (args.get("client-auth") ?? "off") as NonNullable<ServerConfiguration["clientAuth"]>;
   if ((clientAuth === "on" || clientAuth === "optional") && !args.has("cacert")) {
     throw usage(`--client-auth ${clientAuth} needs --cacert: the CAs that issue client certificates`);
   }
+  if (clientAuth !== "off" && !args.has("cert")) throw usage("--client-auth needs --cert: both ends show one, or none");
   const negotiation = negotiationOptions(args);
   const host = args.get("host") ?? "127.0.0.1";
   const port = args.number("port", 0, 65_535) ?? 8443;
   const options: ServerConfiguration = {
     ...negotiation,
+    ...resumptionOptions(args),
     trust: loadTrust(args),
     identities: await loadIdentities(args, negotiation.provider),
     clientAuth,
@@ -95,7 +117,10 @@ async function run(args: Arguments): Promise<number> {
     // A client that reset its connection at once has no address any more.
     const peer = remoteAddress === undefined ? "an unknown client" : formatTarget(remoteAddress, remotePort);
     attend(socket, { ...options, observer }, mode, (session) => {
-      if (args.has("verbose")) for (const line of sessionLines(session)) log(`${peer}: ${line}`);
+      if (!args.has("verbose")) return;
+      const { earlyData, receivedEarlyData } = session;
+      const early = earlyData === undefined ? [] : [`early data: ${earlyData}, ${receivedEarlyData.length} bytes`];
+      for (const line of [...sessionLines(session), ...early]) log(`${peer}: ${line}`);
     }).catch((error: unknown) => {
       end(error);
       // With --json, stderr is for JSON alone, and this is in it.
@@ -108,6 +133,24 @@ async function run(args: Arguments): Promise<number> {
   process.stdout.write(`listening on ${formatTarget(address.address, address.port)}\n`);
   await end;
   return ExitStatus.ok;
+}
+
+/** Made once, so that every connection knows what the others began. */
+function resumptionOptions(args: Arguments): Pick<ServerConfiguration, "tickets" | "acceptEarlyData" | "cookies"> {
+  const count = args.number("tickets", 0, 16) ?? 2;
+  const maxSize = args.number("early-data", 1, 0x7fffffff);
+  if (maxSize !== undefined && count === 0) throw usage("--early-data needs tickets, which --tickets 0 turns off");
+  if (maxSize !== undefined && args.has("cookie")) {
+    throw usage("--early-data with --cookie: a HelloRetryRequest rejects all early data (RFC 8446 4.2.10)");
+  }
+  if (args.has("psk-modes") && !args.has("psk") && count === 0) {
+    throw usage("--psk-modes has no effect without --psk or tickets");
+  }
+  return {
+    tickets: count === 0 ? undefined : { store: sealedTickets(), count },
+    acceptEarlyData: maxSize === undefined ? undefined : { antiReplay: strikeRegister(), maxSize },
+    cookies: args.has("cookie") ? sealedCookies() : undefined,
+  };
 }
 
 async function attend(

@@ -21,10 +21,13 @@ import {
 import { createNodeProvider } from "../crypto/node.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { createWebCryptoProvider } from "../crypto/webcrypto.ts";
+import type { PskOptions } from "../engine/index.ts";
 import type { CertificateCompression } from "../handshake/compression.ts";
+import type { PskMode } from "../handshake/psk.ts";
 import { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "../node/compression.ts";
 import { usage } from "./exit.ts";
 import { type Arguments, type Flag, nearest } from "./flags.ts";
+import { pskModes, psks } from "./psk-flags.ts";
 
 /** Of a bundle nobody counts the bytes here. The finite fields are node's alone. */
 const EXTRAS = {
@@ -68,6 +71,18 @@ export const TLS_FLAGS: readonly Flag[] = [
     help: "compress certificates and take compressed ones, in order of preference: zlib,brotli,zstd (RFC 8879)",
   },
   {
+    name: "psk",
+    value: "ID:HEX[:sha384]",
+    repeat: true,
+    help: "a key that both ends were given, 16 bytes at least, and its name; other users see command lines (RFC 8446 4.2.11)",
+  },
+  {
+    name: "psk-modes",
+    value: "A,B",
+    help: "with keys and tickets: dhe, ke (no forward secrecy) or both, in order of preference; dhe by default",
+  },
+  { name: "grease", help: "send values that peers must ignore (RFC 8701)" },
+  {
     name: "keylogfile",
     value: "FILE",
     help: "append the connection's secrets, for Wireshark (RFC 9850); never in production",
@@ -80,8 +95,6 @@ export const TLS_FLAGS: readonly Flag[] = [
 export const LATER_TLS_FLAGS: readonly Flag[] = [
   { name: "pass", value: "P", later: true, help: "pass phrase of an encrypted key" },
   { name: "crlfile", value: "FILE", later: true, help: "certificate revocation list" },
-  { name: "psk", value: "ID:HEX[:sha384]", later: true, help: "external pre-shared key" },
-  { name: "early-data", value: "X", later: true, help: "0-RTT data" },
 ];
 
 /** What the shared flags say. */
@@ -94,6 +107,9 @@ export interface NegotiationOptions {
   readonly signatureSchemes: readonly SignatureSchemeName[] | undefined;
   readonly recordSizeLimit: number | undefined;
   readonly certificateCompression: readonly CertificateCompression[] | undefined;
+  readonly psks: readonly PskOptions[];
+  readonly pskModes: readonly PskMode[] | undefined;
+  readonly grease: boolean;
 }
 
 /** Reads the shared flags. */
@@ -126,6 +142,9 @@ export function negotiationOptions(args: Arguments): NegotiationOptions {
       Object.keys(COMPRESSIONS) as (keyof typeof COMPRESSIONS)[],
       {},
     )?.map((name) => COMPRESSIONS[name]()),
+    psks: psks(args),
+    pskModes: pskModes(args),
+    grease: args.has("grease"),
   };
 }
 

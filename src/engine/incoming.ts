@@ -208,6 +208,7 @@ export class IncomingRecords {
     }
     skipping.left -= wire.fragment.length;
     if (skipping.left < 0) throw fault("ERR_TLS_TOO_MUCH_EARLY_DATA", "more than is skipped");
+    this.#observer?.({ kind: "skipped", wire: wire.bytes });
     return undefined;
   }
 

@@ -26,6 +26,8 @@ export type Observation =
       /** How many KeyUpdates this direction has seen. */
       readonly generation: number;
     }
+  /** A record of early data that was not accepted: received, and thrown away unopened (RFC 8446 4.2.10). */
+  | { readonly kind: "skipped"; readonly wire: Uint8Array }
   | {
       readonly kind: "message";
       readonly direction: Direction;

@@ -307,7 +307,7 @@ export const STATES: { readonly [S in Side]: Readonly<Partial<Record<StateName, 
     WAIT_CERT: "waits for the server's Certificate",
     WAIT_CV: "waits for the server's CertificateVerify",
     WAIT_FINISHED: "waits for the server's Finished",
-    CONNECTED: "done; the server has not yet judged the client's certificate",
+    CONNECTED: "done; if the client has sent a certificate, the server has not judged it yet",
   },
   server: {
     START: "waits for a ClientHello",

@@ -121,17 +121,23 @@ class Renderer {
     const arrow = direction === "sent" ? "→" : "←";
     const name = type.name ?? `type ${type.code}`;
     const title = `${arrow} ${from}  record ${number}  ${name}, ${end - start} bytes, [${start}..${end}) of its stream`;
+    const skipped = secret !== undefined && sequence === undefined;
     const protection =
       secret === undefined
         ? "  in the clear"
-        : `  encrypted under ${secret}, sequence number ${sequence}${padding > 0 ? `, ${padding} bytes of padding` : ""}`;
-    const note = this.#once(`type ${type.code}`, describeContentType(type.code).note);
+        : skipped
+          ? `  ${record.note}`
+          : `  encrypted under ${secret}, sequence number ${sequence}${padding > 0 ? `, ${padding} bytes of padding` : ""}`;
+    const note = skipped ? [] : this.#once(`type ${type.code}`, describeContentType(type.code).note);
     return [
       "",
       this.#flush(this.#paint(from, title), this.#paint("dim", record.section)),
       secret === undefined ? this.#paint("dim", protection) : this.#paint("secret", protection),
       ...note.map((text) => this.#paint("dim", `  ${text}`)),
       ...this.#recordHeader(record),
+      ...(skipped
+        ? record.fields.slice(3).flatMap((field) => this.#field(field, record.wire, 0, 0, record.section))
+        : []),
       ...record.parts.flatMap((part) => this.#part(record, part)),
     ];
   }

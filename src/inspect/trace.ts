@@ -2,7 +2,7 @@
 import { concat } from "../bytes/bytes.ts";
 import { toHex } from "../bytes/hex.ts";
 import { HANDSHAKE_HEADER_LENGTH, messageName } from "../codec/messages.ts";
-import { AlertDescription, AlertLevel, ContentType, ProtocolVersion } from "../codec/registry.ts";
+import { AlertDescription, AlertLevel, ContentType } from "../codec/registry.ts";
 import type { Direction, Observation, Observer } from "../engine/observer.ts";
 import type { Side, TlsError } from "../errors.ts";
 import type { HandshakeName, StateName } from "../flow.ts";
@@ -16,7 +16,8 @@ import {
   describeState,
   secretInForce,
 } from "./describe.ts";
-import { alertFields, describe, leaf, messageFields, type TraceField } from "./fields.ts";
+import { alertFields, messageFields, type TraceField } from "./fields.ts";
+import { plainFields, RECORD_HEADER, sealedFields, unopenedFields } from "./record-fields.ts";
 
 /** A number with its registered name. */
 export interface Named {
@@ -53,7 +54,7 @@ export interface TraceRecord extends Description {
   /** Content type after decryption. */
   readonly type: Named;
   readonly epoch: Epoch;
-  /** The sequence number under its key; `undefined` where nothing is encrypted. */
+  /** The sequence number under its key; `undefined` where nothing is encrypted, or nothing was decrypted. */
   readonly sequence: number | undefined;
   /** KeyUpdates in this direction before it. */
   readonly generation: number;
@@ -62,7 +63,7 @@ export interface TraceRecord extends Description {
   /** Name of the traffic secret that protects it (RFC 8446 7.1). */
   readonly secret: string | undefined;
   readonly wire: Uint8Array;
-  /** Decrypted. */
+  /** Decrypted; empty for early data that was skipped. */
   readonly content: Uint8Array;
   /** The record layer's own; they tile the record. */
   readonly fields: readonly TraceField[];
@@ -156,6 +157,9 @@ export function createTrace(side: Side, onItem: (item: TraceItem) => void): Obse
       case "record":
         streams[observation.direction].record(observation);
         return;
+      case "skipped":
+        streams.received.skipped(observation.wire);
+        return;
       case "secret": {
         const { label, secret } = observation;
         onItem({ kind: "secret", label, ...describeSecret(label), secret: secret.slice() });
@@ -197,7 +201,6 @@ export function traceJson(item: TraceItem): string {
 }
 
 const { handshake, alert, application_data, change_cipher_spec } = ContentType.codes;
-const HEADER = 5;
 
 type RecordObservation = Extract<Observation, { kind: "record" }>;
 
@@ -262,6 +265,36 @@ class Stream {
     for (const item of followers) this.#onItem(item);
   }
 
+  /** Early data that nobody reads: who was given the key to it does not want it any more, or nobody has it. */
+  skipped(wireBytes: Uint8Array): void {
+    const wire = wireBytes.slice();
+    const start = this.#offset;
+    this.#offset += wire.length;
+    const type = { code: application_data, name: ContentType.name(application_data) };
+    this.#onItem({
+      kind: "record",
+      direction: this.#direction,
+      from: this.#from,
+      number: ++this.#records,
+      start,
+      end: this.#offset,
+      outerType: type,
+      type,
+      epoch: "early",
+      sequence: undefined,
+      generation: 0,
+      padding: 0,
+      secret: secretInForce("early", this.#from, 0),
+      wire,
+      content: new Uint8Array(0),
+      fields: unopenedFields(wire),
+      parts: [],
+      alert: undefined,
+      section: "RFC 8446 4.2.10",
+      note: "early data that is not accepted: thrown away unopened",
+    });
+  }
+
   #handshake(content: Uint8Array, record: number, epoch: Epoch, followers: TraceItem[]): TracePart[] {
     const parts: TracePart[] = [];
     for (let at = 0; at < content.length; ) {
@@ -274,7 +307,7 @@ class Stream {
       const end = Math.min(content.length, at + (total ?? Number.POSITIVE_INFINITY) - before);
       pending.chunks.push(content.subarray(at, end));
       pending.length += end - at;
-      const span = { record, start: HEADER + at, end: HEADER + end };
+      const span = { record, start: RECORD_HEADER + at, end: RECORD_HEADER + end };
       pending.spans.push(span);
       parts.push({
         what: "handshake",
@@ -336,7 +369,7 @@ function messageLength(header: readonly number[]): number | undefined {
 }
 
 function whole(what: TracePart["what"], content: Uint8Array): TracePart {
-  return { what, start: HEADER, end: HEADER + content.length };
+  return { what, start: RECORD_HEADER, end: RECORD_HEADER + content.length };
 }
 
 function partName(type: number): TracePart["what"] {
@@ -350,36 +383,4 @@ function partName(type: number): TracePart["what"] {
     default:
       return "unknown";
   }
-}
-
-/** RFC 8446 5.1 */
-function plainFields(wire: Uint8Array): TraceField[] {
-  return [
-    leaf("type", 0, 1, wire[0], ContentType),
-    leaf("legacy_record_version", 1, 3, uint16(wire, 1), ProtocolVersion),
-    leaf("length", 3, HEADER, uint16(wire, 3)),
-    leaf("fragment", HEADER, wire.length, wire.subarray(HEADER)),
-  ].map((field) => describe(field, "TLSPlaintext", undefined));
-}
-
-/** RFC 8446 5.2: every AEAD of TLS 1.3 keeps a byte's place, so what is inside can be told from outside. */
-function sealedFields(wire: Uint8Array, content: Uint8Array, type: number, padding: number): TraceField[] {
-  const typeAt = HEADER + content.length;
-  const zerosEnd = typeAt + 1 + padding;
-  const inside = [
-    leaf("content", HEADER, typeAt, content),
-    leaf("type", typeAt, typeAt + 1, type, ContentType),
-    leaf("zeros", typeAt + 1, zerosEnd, padding),
-    leaf("tag", zerosEnd, wire.length, wire.subarray(zerosEnd)),
-  ].filter(({ start, end }) => end > start);
-  return [
-    leaf("opaque_type", 0, 1, wire[0], ContentType),
-    leaf("legacy_record_version", 1, 3, uint16(wire, 1), ProtocolVersion),
-    leaf("length", 3, HEADER, uint16(wire, 3)),
-    { ...leaf("encrypted_record", HEADER, wire.length, undefined), children: inside },
-  ].map((field) => describe(field, "TLSCiphertext", undefined));
-}
-
-function uint16(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
 }

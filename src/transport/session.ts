@@ -52,6 +52,7 @@ export interface SessionFacts
     | "signatureScheme"
     | "psk"
     | "resumed"
+    | "externalIdentity"
     | "authenticatedAt"
   > {
   readonly protocol: "TLSv1.3";
@@ -234,6 +235,7 @@ class Connection {
       verified: result.peer?.verified ?? false,
       psk: result.psk,
       resumed: result.resumed,
+      externalIdentity: result.externalIdentity,
       authenticatedAt: result.authenticatedAt,
       earlyData: this.#engine.side === "server" || this.#earlySent ? result.earlyData : undefined,
       receivedEarlyData: join(this.#earlyReceived.splice(0)),

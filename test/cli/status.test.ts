@@ -8,6 +8,7 @@ import { serveCommand } from "../../src/cli/serve.ts";
 import { certificateFiles, type Files, mutls, type Served, served } from "../support/cli.ts";
 
 const DAY = 86_400_000;
+const KEY = "00112233445566778899aabbccddeeff";
 let files: Files;
 let strict: Served;
 let expired: Served;
@@ -87,7 +88,26 @@ describe("exit statuses", () => {
     [["connect", "localhost:1", "--resolve", "nonsense"], "is not HOST:PORT:ADDRESS"],
     [["connect", "localhost:1", "--key", "x"], "a --key without its --cert"],
     [["connect", "localhost:1", "--servername", "not a name"], "not a name"],
-    [["serve"], "mutls serve needs --cert and --key"],
+    [["connect", "localhost:1", "--early-data", "x"], "--early-data needs --sess-in"],
+    [
+      ["connect", "localhost:1", "--psk-modes", "ke"],
+      "--psk-modes has no effect without --psk, --sess-in or --sess-out",
+    ],
+    [["connect", "localhost:1", "--sess-out", "x", "--psk-modes", "dhe,psk"], "psk is not dhe or ke"],
+    [["connect", "localhost:1", "--psk-modes", "__proto__"], "__proto__ is not dhe or ke"],
+    [["connect", "localhost:1", "--psk", "nameless"], "not NAME:KEY or NAME:KEY:sha384"],
+    [["connect", "localhost:1", "--psk", `:${KEY}`], "not NAME:KEY or NAME:KEY:sha384"],
+    [["connect", "localhost:1", "--psk", `a:${KEY}0`], "not NAME:KEY or NAME:KEY:sha384"],
+    [["connect", "localhost:1", "--psk", `a:${KEY}:sha512`], "not NAME:KEY or NAME:KEY:sha384"],
+    [["connect", "localhost:1", "--psk", "a:0011"], "the key of a has 2 bytes"],
+    [["connect", "localhost:1", "--psk", `a:${KEY}`, "--psk", `a:${KEY}:sha384`], "a is given twice"],
+    [["serve"], "mutls serve needs --cert and --key, or --psk"],
+    [["serve", "--psk", `a:${KEY}`, "--client-auth", "optional_no_ca"], "--client-auth needs --cert"],
+    [["serve", "--psk", `a:${KEY}`, "--tickets", "17"], "is not a number from 0 to 16"],
+    [["serve", "--psk", `a:${KEY}`, "--early-data", "0"], "is not a number from 1"],
+    [["serve", "--psk", `a:${KEY}`, "--early-data", "9", "--tickets", "0"], "--early-data needs tickets"],
+    [["serve", "--psk", `a:${KEY}`, "--early-data", "9", "--cookie"], "a HelloRetryRequest rejects all early data"],
+    [["serve", "--cert", "x", "--key", "y", "--psk-modes", "ke", "--tickets", "0"], "--psk-modes has no effect"],
     [["serve", "--cert", "x", "--key", "y", "--client-auth", "on"], "needs --cacert"],
     [["serve", "--cert", "x", "--key", "y", "--client-auth", "maybe"], "is not off, optional, optional_no_ca or on"],
     [["serve", "--cert", "x", "--key", "y", "--mode", "tunnel"], "is not http, echo, reverse or discard"],
@@ -102,9 +122,8 @@ describe("exit statuses", () => {
       command.flags.filter((flag) => flag.later).map((flag) => ({ command, flag })),
     );
     const names = later.map(({ command, flag }) => `${command.name} --${flag.name}`);
-    for (const flag of ["sess-out", "sess-in", "early-data", "psk", "pinnedpubkey", "crlfile", "cert-status", "pass"])
-      expect(names).toContain(`connect --${flag}`);
-    for (const flag of ["psk", "psk-modes", "tickets", "cookie"]) expect(names).toContain(`serve --${flag}`);
+    for (const flag of ["pinnedpubkey", "crlfile", "cert-status", "pass"]) expect(names).toContain(`connect --${flag}`);
+    for (const flag of ["crlfile", "pass"]) expect(names).toContain(`serve --${flag}`);
     for (const { command, flag } of later) {
       const refusal = await refused(command, [`--${flag.name}`, "x"]);
       expect([refusal.status, refusal.text]).toEqual([
@@ -120,7 +139,7 @@ describe("exit statuses", () => {
     ),
     [["conect"], "did you mean connect?"],
     [["connect", "localhost:1", "--nosuch"], "mutls connect has no flag --nosuch"],
-    [["serve", "--psk", "a:00"], "--psk is not supported yet"],
+    [["serve", "--psk", "a:00"], "the key of a has 1 bytes, and 16 is the least (RFC 9257 4.2)"],
   ] as const)("2, as a process: %j", async (args, reason) => {
     const { status, stdout, stderr } = await mutls(args);
     expect([status, stdout.toString()]).toEqual([2, ""]);
