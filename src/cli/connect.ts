@@ -50,6 +50,7 @@ export const connectCommand: Command = {
     { name: "resolve", value: "HOST:PORT:ADDR", repeat: true, help: "connect to ADDR for HOST:PORT" },
     { name: "connect-timeout", value: "SECONDS", help: "for TCP and handshake together; 30 by default" },
     ...TLS_FLAGS,
+    { name: "no-middlebox", help: "do not look like TLS 1.2 to middleboxes (RFC 8446 D.4)" },
     ...SESSION_FLAGS,
     ...TRACE_FLAGS,
     { name: "json", help: "the trace as JSON lines on stdout, in place of the data" },
@@ -86,6 +87,7 @@ async function run(args: Arguments): Promise<number> {
     rejectUnauthorized: !args.has("insecure"),
     trust,
     identities,
+    compatibilityMode: !args.has("no-middlebox"),
     sessions: files.cache,
     offerEarlyData: files.earlyData !== undefined,
     // All of it goes at once.

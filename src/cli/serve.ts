@@ -21,7 +21,7 @@ import { LATER_TLS_FLAGS, negotiationOptions, TLS_FLAGS } from "./tls-flags.ts";
 
 export const serveCommand: Command = {
   name: "serve",
-  synopsis: "--cert FILE --key FILE | --psk ID:HEX",
+  synopsis: "--cert FILE --key FILE",
   summary: "Serves TLS 1.3 until SIGINT or SIGTERM.",
   description: [
     "One line `listening on HOST:PORT` goes to stdout when it does. Clients that are refused get a line on stderr that",
