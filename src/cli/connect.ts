@@ -111,7 +111,7 @@ async function run(args: Arguments): Promise<number> {
       output,
       signals,
     );
-    for (const line of files.ended()) say(line);
+    if (status === ExitStatus.ok) for (const line of files.ended()) say(line);
     return status;
   } catch (error) {
     if (signals.status !== undefined) return signals.status;

@@ -1,5 +1,6 @@
 /** Resumption, pre-shared keys, early data and stateless retries on the command line, mutls at both ends. */
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeSession, encodeSession, type Session } from "../../src/node/index.ts";
 import { certificateFiles, type Files, mutls, type Run, type Served, served } from "../support/cli.ts";
@@ -38,6 +39,23 @@ function facts({ status, stdout, stderr }: Run): Record<string, unknown> {
   const text = stdout.toString();
   expect([status, stderr.includes("ERR_"), text.slice(0, 15)]).toEqual([0, false, "HTTP/1.0 200 OK"]);
   return JSON.parse(text.split("\r\n\r\n")[1] as string) as Record<string, unknown>;
+}
+
+/** A relay to a server that remembers what the client sends. */
+async function recording(port: number): Promise<{ port: number; sent(): Uint8Array; close(): void }> {
+  const sent: Buffer[] = [];
+  const relay = createServer({ allowHalfOpen: true }, (client) => {
+    const server = connectTcp({ host: "127.0.0.1", port, allowHalfOpen: true });
+    for (const socket of [client, server]) socket.on("error", () => {});
+    client.on("data", (bytes: Buffer) => sent.push(bytes));
+    client.pipe(server).pipe(client);
+  });
+  await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (relay.address() as AddressInfo).port,
+    sent: () => Buffer.concat(sent),
+    close: () => relay.close(),
+  };
 }
 
 function edit(file: string, changes: Partial<Session>): void {
@@ -234,6 +252,21 @@ describe("--early-data", () => {
       const run = await connect(server, [...ca(), ...early], "");
       expect(facts(run)).toMatchObject({ resumed: false, earlyData: null });
       expect(run.stderr).toContain(`early data: the session could not be used; ${after}\n`);
+    });
+  });
+
+  it("is taken once: the same bytes again are thrown away", async () => {
+    await withServer([...plain(), "--early-data", "16384", "--trace"], async (server) => {
+      const early = await prepared(server, "replay");
+      const recorder = await recording(server.port);
+      facts(await connect({ ...server, port: recorder.port }, [...ca(), ...early], ""));
+      recorder.close();
+      // What follows the early data is under keys that this connection does not come to, and goes the same way.
+      const replay = connectTcp({ host: "127.0.0.1", port: server.port });
+      replay.on("error", () => {});
+      replay.write(recorder.sent());
+      await server.says(/^\[3\] .*early data that is not accepted: thrown away unopened$/m);
+      replay.destroy();
     });
   });
 
