@@ -587,12 +587,13 @@ export class TlsEngine {
   /** Hands out queued events and the word that something may have changed. */
   #settle(): void {
     if (this.#running || this.#processing || this.#draining) return;
-    if (this.done) wipe(this.#result?.exporterSecret, this.#earlyExporter?.secret);
     this.#draining = true;
     try {
       for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) this.#listener?.(event);
     } finally {
       this.#draining = false;
+      // Here, since a listener may have ended the connection.
+      if (this.done) wipe(this.#result?.exporterSecret, this.#result?.resumptionSecret, this.#earlyExporter?.secret);
     }
     this.#progress?.();
   }

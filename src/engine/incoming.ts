@@ -206,7 +206,7 @@ export class IncomingRecords {
         return { wire, sequence, ...opened };
       }
     }
-    skipping.left -= wire.fragment.length;
+    skipping.left -= Math.max(1, wire.fragment.length);
     if (skipping.left < 0) throw fault("ERR_TLS_TOO_MUCH_EARLY_DATA", "more than is skipped");
     this.#observer?.({ kind: "skipped", wire: wire.bytes });
     return undefined;

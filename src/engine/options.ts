@@ -1,5 +1,5 @@
 /** What users may set, resolved into what the handshake runs with. Unknown and contradictory options are refused. */
-import { equal, utf8 } from "../bytes/bytes.ts";
+import { equal } from "../bytes/bytes.ts";
 import { toHex } from "../bytes/hex.ts";
 import {
   type CipherSuiteName,
@@ -356,7 +356,8 @@ function resolvePskLookup({ psks = [], findPsk, provider }: ServerOptions): Serv
 
 function resolveTickets(options: TicketOptions): TicketPolicy {
   const { store, policyVersion = "" } = options;
-  if (utf8(policyVersion).length > 255) throw fault("ERR_TLS_OPTION", "policyVersion is longer than 255 bytes");
+  if (!/^[\x20-\x7e]{0,255}$/.test(policyVersion))
+    throw fault("ERR_TLS_OPTION", `policyVersion "${policyVersion}" is not up to 255 ASCII characters`);
   return {
     store,
     count: within(options.count, 1, 16, 2, "tickets.count"),

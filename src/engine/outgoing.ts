@@ -205,7 +205,9 @@ export class OutgoingRecords {
     if (this.#options.side === "client" && this.#helloSent && isFlight) this.#changeCipherSpec();
     for (let offset = 0; offset < content.length || offset === 0; offset += fragmentLength) {
       const fragment = content.subarray(offset, offset + fragmentLength);
-      const usage = this.#sealer && Math.min(usageLimit(this.#sealer.suite), recordsPerKey);
+      // There is no KeyUpdate for early data.
+      const wantedUsage = this.#epoch === "early" ? Number.POSITIVE_INFINITY : recordsPerKey;
+      const usage = this.#sealer && Math.min(usageLimit(this.#sealer.suite), wantedUsage);
       if (type === application_data && usage !== undefined && (this.#sealer?.records ?? 0) >= usage - 1) {
         this.updateKey("update_not_requested");
       }

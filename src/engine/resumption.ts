@@ -106,7 +106,10 @@ function dropOldest(map: Map<unknown, unknown>, capacity: number): void {
 export interface StrikeRegisterOptions {
   /** ClientHellos remembered; where more come within the window, early data is rejected. Default 100000. */
   readonly capacity?: number | undefined;
-  /** Seconds for which a ClientHello is remembered: at least twice the tolerance of `acceptEarlyData`. Default 60. */
+  /**
+   * Seconds for which a ClientHello is remembered; where its age is off by half of that or more, early data is rejected.
+   * So: at least twice the tolerance of `acceptEarlyData`. Default 60.
+   */
   readonly window?: number | undefined;
   /** ms since the epoch. Default `Date.now`. */
   readonly clock?: (() => number) | undefined;
@@ -126,16 +129,19 @@ export interface StrikeRegisterOptions {
  */
 export function strikeRegister(options: StrikeRegisterOptions = {}): AntiReplay {
   const { capacity = 100_000, window = 60, clock = Date.now } = options;
-  const since = clock();
+  const half = 500 * window;
+  let since = clock();
   const seen = new Map<string, number>();
   return {
     claim(id, sentAt, now) {
       for (const [key, time] of seen) {
-        if (now - time < 1000 * window) break;
+        if (now - time < 2 * half) break;
         seen.delete(key);
       }
+      // What is forgotten was sent before this, and stays refused though the clock be set back.
+      since = Math.max(since, now - half);
       const key = toHex(id);
-      if (sentAt < since || now - sentAt >= 1000 * window || seen.has(key) || seen.size >= capacity) return false;
+      if (sentAt < since || sentAt >= now + half || seen.has(key) || seen.size >= capacity) return false;
       seen.set(key, now);
       return true;
     },

@@ -1,14 +1,14 @@
 /** What must be the same for a client's session to go on: a fingerprint of everything that decided who trusts whom. */
 import { concat, utf8 } from "../bytes/bytes.ts";
 import { toHex } from "../bytes/hex.ts";
+import type { CryptoProvider } from "../crypto/provider.ts";
 import type { ClientConfig, ClientSessions } from "../handshake/config.ts";
 import { TrustStore, trustStore } from "../x509/trust.ts";
 import type { ClientOptions } from "./options.ts";
 import type { SessionCache } from "./resumption.ts";
 
-/** Objects and functions have no content to compare: each is its own. */
-const NUMBERS = new WeakMap<object, number>();
-let next = 0;
+/** Objects and functions have no content to compare: each is its own, in caches that outlive this process too. */
+const NAMES = /* @__PURE__ */ new WeakMap<object, string>();
 
 /**
  * Server name and whether it is checked, trust anchors, verifier, own identities and who chooses among them, the last word,
@@ -27,7 +27,7 @@ export function sessionScope(options: ClientOptions, config: ClientConfig): stri
     identities.map(toHex),
     config.alpn,
     config.ignoreRequestHints,
-    [options.verifier, options.selectIdentity, options.authorize].map(numberOf),
+    [options.verifier, options.selectIdentity, options.authorize].map((value) => nameOf(value, config.provider)),
   ];
   return toHex(sha256.digest(utf8(JSON.stringify(facts))));
 }
@@ -36,13 +36,11 @@ function anchorsOf(trust: NonNullable<ClientOptions["trust"]>): TrustStore["anch
   return (trust instanceof TrustStore ? trust : trustStore(trust)).anchors;
 }
 
-function numberOf(value: object | undefined): number {
-  if (value === undefined) return 0;
-  const known = NUMBERS.get(value);
-  if (known !== undefined) return known;
-  next += 1;
-  NUMBERS.set(value, next);
-  return next;
+function nameOf(value: object | undefined, provider: CryptoProvider): string {
+  if (value === undefined) return "";
+  const known = NAMES.get(value) ?? toHex(provider.random(16));
+  NAMES.set(value, known);
+  return known;
 }
 
 /** The part of a cache that belongs to one scope. */

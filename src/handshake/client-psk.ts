@@ -12,8 +12,8 @@ import type { ClientConfig } from "./config.ts";
 import { call, type HandshakeEffects } from "./io.ts";
 import { earlyKeys } from "./keys.ts";
 import type { Offer } from "./offer.ts";
-import type { PreSharedKey } from "./psk.ts";
-import { isFresh, type Session } from "./session.ts";
+import { isKey, keyFingerprint, type PreSharedKey } from "./psk.ts";
+import { isFresh, MAX_TICKET_LIFETIME, type Session } from "./session.ts";
 
 /** A key that may be offered. */
 export interface KnownKey {
@@ -21,6 +21,7 @@ export interface KnownKey {
   /** For a ticket: the session, and who the server is by today's rules. */
   readonly resumes: { readonly session: Session; readonly peer: PeerIdentity | undefined } | undefined;
   readonly externalIdentity: Uint8Array | undefined;
+  readonly externalFingerprint: Uint8Array | undefined;
   /** RFC 8446 4.2.11.1 */
   obfuscatedAge(now: number): number;
 }
@@ -38,25 +39,52 @@ export function* knownKeys(config: ClientConfig): Flow<KnownKeys> {
   const hashes = config.suites.map(({ hash }) => hash.name);
   const external = config.psks
     .filter(({ hash }) => hashes.includes(hash))
-    .map((psk) => ({ psk, resumes: undefined, externalIdentity: psk.identity, obfuscatedAge: () => 0 }));
+    .map((psk) => ({
+      psk,
+      resumes: undefined,
+      externalIdentity: psk.identity,
+      externalFingerprint: keyFingerprint(config.provider, psk),
+      obfuscatedAge: () => 0,
+    }));
   if (session === undefined) return { keys: external, early: false };
-  return { keys: [session.key, ...external], early: config.earlyData && allowsEarlyData(config, session.session) };
+  const early =
+    config.earlyData && allowsEarlyData(config, session.session) && (yield* stillAuthorized(config, session));
+  return { keys: [session.key, ...external], early };
+}
+
+/** Early data goes out before the server is heard, so whether it may have any is asked under the session's parameters. */
+function* stillAuthorized(config: ClientConfig, { session, key }: UsableSession): Flow<boolean> {
+  const { authorize } = config;
+  if (authorize === undefined) return true;
+  const { cipherSuite, alpn, serverName } = session;
+  const psk = { kind: key.psk.kind, identity: key.psk.identity };
+  const facts = { cipherSuite, group: undefined, alpn, serverName, retried: false, psk };
+  return (yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(key.resumes?.peer, facts))) === true;
+}
+
+interface UsableSession {
+  readonly session: Session;
+  readonly key: KnownKey;
 }
 
 /**
  * A session that may go on: still fresh, for the name wanted, and of a server that today's trust, time and name check
  * accept, or that has a key which is still in use. Anything else is forgotten.
  */
-function* usableSession(config: ClientConfig): Flow<{ readonly session: Session; readonly key: KnownKey } | undefined> {
+function* usableSession(config: ClientConfig): Flow<UsableSession | undefined> {
   const { sessions } = config;
   if (sessions === undefined) return undefined;
   const session = yield* call("session", "ERR_TLS_CALLBACK_FAILED", () => sessions.take());
   if (session === undefined || session.serverName !== config.serverName) return undefined;
   const suite = config.suites.find(({ name }) => name === session.cipherSuite);
-  if (suite === undefined || !isFresh(session, config.now())) return undefined;
-  const { externalIdentity } = session;
+  const now = config.now();
+  if (suite === undefined || !isFresh(session, now)) return undefined;
+  // RFC 8446 4.6.1: however often it has gone on, at some time the server has to show its certificate's key again.
+  if (now - session.authenticatedAt >= 1000 * MAX_TICKET_LIFETIME) return undefined;
+  const { externalIdentity, externalFingerprint } = session;
   const keyInUse =
-    externalIdentity !== undefined && config.psks.some(({ identity }) => equal(identity, externalIdentity));
+    externalIdentity !== undefined &&
+    config.psks.some((psk) => equal(psk.identity, externalIdentity) && isKey(config, psk, externalFingerprint));
   let peer: PeerIdentity | undefined;
   if (!keyInUse) {
     if (session.peerCertificates.length === 0) return undefined;
@@ -73,6 +101,7 @@ function* usableSession(config: ClientConfig): Flow<{ readonly session: Session;
       psk: { kind: "resumption", identity: session.ticket, key: session.key, hash: suite.hash.name },
       resumes: { session, peer },
       externalIdentity,
+      externalFingerprint,
       // Modulo 2^32.
       obfuscatedAge: (now) => (now - session.createdAt + session.ageAdd) >>> 0,
     },

@@ -193,6 +193,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       resumed: psk?.kind === "resumption",
       resumable: config.sessions !== undefined,
       externalIdentity: key?.externalIdentity,
+      externalFingerprint: key?.externalFingerprint,
       authenticatedAt: key?.resumes?.session.authenticatedAt ?? config.now(),
       earlyData: accepted ? "accepted" : known.early ? "rejected" : undefined,
     },

@@ -169,6 +169,8 @@ export interface HandshakeResult extends Negotiated {
   readonly resumable: boolean;
   /** The external key's name that this connection stands on, or the one that it goes on from. */
   readonly externalIdentity: Uint8Array | undefined;
+  /** And which key had that name then. */
+  readonly externalFingerprint: Uint8Array | undefined;
   /** When the peer proved who it is with its certificate's key, ms since the epoch; on resumption long ago. */
   readonly authenticatedAt: number;
   /** What became of early data; `undefined` when there was to be none. */

@@ -71,6 +71,11 @@ export function createIdentity(
   return { certificates, parsed, signer, schemes, ocspResponse, scts };
 }
 
+/** The identity's certificate names this host. */
+export function carriesName(identity: Identity, serverName: string | undefined): boolean {
+  return serverName !== undefined && matchesHost(leafOf(identity), serverName);
+}
+
 /** The first of the identity's schemes that the peer accepts. */
 export function usableScheme(identity: Identity, accepted: readonly number[]): SignatureSchemeName | undefined {
   return identity.schemes.find((scheme) => accepted.includes(SignatureScheme.codes[scheme]));
@@ -83,8 +88,7 @@ export function selectServerIdentity(
   strict: boolean,
   request: Pick<IdentityRequest, "signatureSchemes" | "certificateSignatureSchemes" | "authorities">,
 ): { readonly identity: Identity; readonly scheme: SignatureSchemeName } {
-  const named =
-    serverName === undefined ? [] : identities.filter((identity) => matchesHost(leafOf(identity), serverName));
+  const named = identities.filter((identity) => carriesName(identity, serverName));
   if (strict && named.length === 0) {
     throw fault("ERR_TLS_UNRECOGNIZED_NAME", serverName === undefined ? "the client named no server" : serverName);
   }

@@ -1,7 +1,7 @@
 /** Pre-shared keys in a handshake, whether from a ticket or from elsewhere: RFC 8446 4.2.9 and 4.2.11, RFC 9258. */
-import { equalConstantTime, wipe } from "../bytes/bytes.ts";
+import { equal, equalConstantTime, utf8, wipe } from "../bytes/bytes.ts";
 import { PskKeyExchangeMode } from "../codec/registry.ts";
-import type { Hash, HashName } from "../crypto/provider.ts";
+import type { CryptoProvider, Hash, HashName } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import { EarlySecret } from "../schedule/secrets.ts";
 import type { Transcript } from "../schedule/transcript.ts";
@@ -60,6 +60,20 @@ export function checkBinder(
   const valid = equalConstantTime(binder, expected);
   wipe(expected);
   if (!valid) throw fault("ERR_SSL_BINDER_DOES_NOT_VERIFY");
+}
+
+/** Tells a key from others that have had its name; leads back to none that is as random as RFC 9257 4.2 asks. */
+export function keyFingerprint({ hashes }: CryptoProvider, { key }: Pick<PreSharedKey, "key">): Uint8Array {
+  return hashes.sha256.hmac(key, utf8("mutls external key"));
+}
+
+/** The key is the one that a session stands on. */
+export function isKey(
+  { provider }: { readonly provider: CryptoProvider },
+  psk: Pick<PreSharedKey, "key">,
+  fingerprint: Uint8Array | undefined,
+): boolean {
+  return fingerprint !== undefined && equal(keyFingerprint(provider, psk), fingerprint);
 }
 
 /** Bytes of the binders list that ends a ClientHello. */

@@ -8,10 +8,19 @@ import type { Flow } from "../flow.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import { verifyClient } from "./client-authentication.ts";
 import { NOBODY, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
+import { carriesName } from "./identity.ts";
 import { call } from "./io.ts";
 import type { OpenedClientHello } from "./negotiate.ts";
 import type { Opening } from "./opening.ts";
-import { bindersLength, checkBinder, commonModes, type PreSharedKey, type PskMode } from "./psk.ts";
+import {
+  bindersLength,
+  checkBinder,
+  commonModes,
+  isKey,
+  keyFingerprint,
+  type PreSharedKey,
+  type PskMode,
+} from "./psk.ts";
 import type { Session } from "./session.ts";
 import { redeemTicket } from "./tickets.ts";
 
@@ -25,6 +34,7 @@ export interface AcceptedPsk extends PreSharedKey {
   /** Who the client is: verified again now, from the chain in its ticket. */
   readonly client: PeerFacts;
   readonly externalIdentity: Uint8Array | undefined;
+  readonly externalFingerprint: Uint8Array | undefined;
   readonly authenticatedAt: number;
   readonly session: Session | undefined;
   /** Milliseconds since the ticket was issued, as the client sees it. */
@@ -94,13 +104,17 @@ function* lookUp(
 ): Flow<FoundPsk | undefined> {
   const external = yield* externalPsk(config, identity);
   if (external !== undefined) {
-    const facts = { externalIdentity: external.identity, authenticatedAt: config.now() };
+    const externalFingerprint = keyFingerprint(config.provider, external);
+    const facts = { externalIdentity: external.identity, externalFingerprint, authenticatedAt: config.now() };
     return { ...external, ...facts, index, session: undefined, age: 0, binder };
   }
   const session = yield* redeemTicket(config, identity);
-  if (session === undefined || !mayResume(session, choice, hello)) return undefined;
-  const { externalIdentity } = session;
-  if (externalIdentity !== undefined && (yield* externalPsk(config, externalIdentity)) === undefined) return undefined;
+  if (session === undefined || !mayResume(session, config, choice, hello)) return undefined;
+  const { externalIdentity, externalFingerprint } = session;
+  if (externalIdentity !== undefined) {
+    const standing = yield* externalPsk(config, externalIdentity);
+    if (standing === undefined || !isKey(config, standing, externalFingerprint)) return undefined;
+  }
   const hash = config.suites.find(({ name }) => name === session.cipherSuite)?.hash.name;
   if (hash === undefined) return undefined;
   return {
@@ -111,6 +125,7 @@ function* lookUp(
     index,
     session,
     externalIdentity,
+    externalFingerprint,
     authenticatedAt: session.authenticatedAt,
     // RFC 8446 4.2.11.1: modulo 2^32.
     age: (obfuscatedAge - session.ageAdd) >>> 0,
@@ -125,9 +140,15 @@ function* externalPsk({ findPsk }: ServerConfig, identity: Uint8Array) {
 }
 
 /** A session goes on under the name it was made for, and only where as much is known of the client as is asked for. */
-function mayResume(session: Session, choice: ServerChoice, hello: OpenedClientHello): boolean {
-  if (session.serverName !== hello.serverName) return false;
+function mayResume(
+  session: Session,
+  { strictServerName }: ServerConfig,
+  choice: ServerChoice,
+  { serverName }: OpenedClientHello,
+): boolean {
+  if (session.serverName !== serverName) return false;
   if (session.externalIdentity !== undefined) return true;
+  if (strictServerName && !choice.identities.some((identity) => carriesName(identity, serverName))) return false;
   const known = session.peerCertificates.length > 0;
   return known ? choice.clientAuth !== "off" : choice.clientAuth !== "on";
 }

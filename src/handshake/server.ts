@@ -157,6 +157,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
       resumed: psk?.kind === "resumption",
       resumable: commonModes(config.pskModes, hello.pskModes).length > 0,
       externalIdentity: psk?.externalIdentity,
+      externalFingerprint: psk?.externalFingerprint,
       authenticatedAt: psk?.authenticatedAt ?? config.now(),
       earlyData: earlySecret !== undefined ? "accepted" : offeredEarlyData ? "rejected" : undefined,
     },

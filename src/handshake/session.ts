@@ -39,12 +39,14 @@ export interface Session {
   readonly peerScts: readonly Uint8Array[];
   /** The name of the external key that stands in place of certificates. */
   readonly externalIdentity: Uint8Array | undefined;
+  /** Which key had that name: the session does not outlive it. */
+  readonly externalFingerprint: Uint8Array | undefined;
   /** The server's policy version when it was issued. */
   readonly policy: string;
 }
 
 const NOTHING = new Uint8Array(0);
-const FORMAT = 1;
+const FORMAT = 2;
 const text = opaque(0, 0xff);
 
 const SessionState = /* @__PURE__ */ struct("SessionState", {
@@ -62,6 +64,7 @@ const SessionState = /* @__PURE__ */ struct("SessionState", {
   key: opaque(32, 64),
   ticket: opaque(0, 0xffff),
   external_identity: opaque(0, 0xffff),
+  external_fingerprint: opaque(0, 32),
   ocsp_response: opaque(0, 0xffffff),
   scts: list(opaque(1, 0xffff), "sct", 0, 0xffff),
   certificates: list(opaque(1, 0xffffff), "certificate", 0, 0xffffff),
@@ -104,6 +107,7 @@ export function encodeSession(session: Session): Uint8Array {
     key: session.key,
     ticket: session.ticket,
     external_identity: session.externalIdentity ?? NOTHING,
+    external_fingerprint: session.externalFingerprint ?? NOTHING,
     ocsp_response: session.peerOcspResponse ?? NOTHING,
     scts: session.peerScts,
     certificates: session.peerCertificates,
@@ -134,6 +138,7 @@ export function decodeSession(bytes: Uint8Array): Session {
   return {
     ticket: state.ticket,
     externalIdentity: state.external_identity.length > 0 ? state.external_identity : undefined,
+    externalFingerprint: state.external_fingerprint.length > 0 ? state.external_fingerprint : undefined,
     key: state.key,
     cipherSuite: cipherSuite as CipherSuiteName,
     createdAt: state.created_at,
@@ -163,9 +168,10 @@ export function resumableFacts(
   result: HandshakeResult,
   suite: CipherSuite,
   nonce: Uint8Array,
+  resumptionSecret = result.resumptionSecret,
 ): Omit<Session, "ticket" | "createdAt" | "lifetime" | "ageAdd" | "maxEarlyData" | "policy"> {
   return {
-    key: ticketPsk(suite.hash, result.resumptionSecret, nonce),
+    key: ticketPsk(suite.hash, resumptionSecret, nonce),
     cipherSuite: suite.name,
     serverName: result.serverName,
     alpn: result.alpn,
@@ -175,6 +181,7 @@ export function resumableFacts(
     peerScts: result.peerScts,
     authenticatedAt: result.authenticatedAt,
     externalIdentity: result.externalIdentity,
+    externalFingerprint: result.externalFingerprint,
   };
 }
 

@@ -1,8 +1,10 @@
 /** A server's tickets: what it issues after a handshake, and what it makes of one that comes back (RFC 8446 4.6.1). */
+import { wipe } from "../bytes/bytes.ts";
 import type { Extension } from "../codec/extensions.ts";
 import { extension } from "../codec/extensions.ts";
 import { encodeMessage, NewSessionTicket } from "../codec/messages.ts";
 import type { CipherSuite, CryptoProvider } from "../crypto/provider.ts";
+import { TlsError } from "../errors.ts";
 import type { Awaitable, Flow } from "../flow.ts";
 import type { HandshakeResult, ServerConfig } from "./config.ts";
 import { withGrease } from "./grease.ts";
@@ -71,9 +73,15 @@ export function* issueTickets(config: ServerConfig, result: HandshakeResult, sui
   const { tickets } = config;
   const messages: Uint8Array[] = [];
   if (tickets === undefined || !result.resumable) return messages;
-  for (let index = 0; index < tickets.count; index++) {
-    const message = yield* issueTicket(config, result, suite, index);
-    if (message !== undefined) messages.push(message);
+  // The connection may end, and wipe its own, while a store answers.
+  const resumptionSecret = result.resumptionSecret.slice();
+  try {
+    for (let index = 0; index < tickets.count; index++) {
+      const message = yield* issueTicket(config, result, suite, index, resumptionSecret);
+      if (message !== undefined) messages.push(message);
+    }
+  } finally {
+    wipe(resumptionSecret);
   }
   return messages;
 }
@@ -83,6 +91,7 @@ function* issueTicket(
   result: HandshakeResult,
   suite: CipherSuite,
   index: number,
+  resumptionSecret: Uint8Array,
 ): Flow<Uint8Array | undefined> {
   const { store, policy, lifetime: standard, maxAge } = config.tickets as TicketPolicy;
   const createdAt = config.now();
@@ -94,7 +103,7 @@ function* issueTicket(
   const ticket_age_add = new DataView(age.buffer, age.byteOffset).getUint32(0);
   const maxEarlyData = config.earlyData?.maxSize ?? 0;
   const session: Session = {
-    ...resumableFacts(result, suite, ticket_nonce),
+    ...resumableFacts(result, suite, ticket_nonce, resumptionSecret),
     ticket: new Uint8Array(0),
     createdAt,
     lifetime,
@@ -127,7 +136,18 @@ export function* redeemTicket(config: ServerConfig, ticket: Uint8Array): Flow<Se
   const now = config.now();
   const state = yield* call("ticket", "ERR_TLS_CALLBACK_FAILED", () => tickets.store.redeem(ticket, { provider, now }));
   if (state === undefined) return undefined;
-  const session = decodeSession(state);
+  const session = readState(state);
+  if (session === undefined) return undefined;
   const tooOld = now - session.authenticatedAt >= 1000 * tickets.maxAge;
   return tooOld || session.policy !== tickets.policy || !isFresh(session, now) ? undefined : session;
+}
+
+/** `undefined` for the state of another version of this library, with which ticket keys may be shared. */
+function readState(state: Uint8Array): Session | undefined {
+  try {
+    return decodeSession(state);
+  } catch (error) {
+    if (error instanceof TlsError && error.code === "ERR_TLS_DECODE_ERROR") return undefined;
+    throw error;
+  }
 }

@@ -234,6 +234,7 @@ function sessionOf(trace: Trace): Session | undefined {
     peerOcspResponse: undefined,
     peerScts: [],
     externalIdentity: undefined,
+    externalFingerprint: undefined,
     policy: "",
   };
 }
