@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { certificateFiles, type Files, mutls, type Run, type Served, served } from "../support/cli.ts";
+import { REQUEST, withServer } from "../support/answers.ts";
+import { certificateFiles, type Files, mutls, type Run, type Served } from "../support/cli.ts";
 import {
   endOpenssl,
   type OpensslOptions,
@@ -14,7 +15,6 @@ import {
 import { connectSocket } from "../support/tcp.ts";
 
 const KEY = "00112233445566778899aabbccddeeff";
-const REQUEST = "GET / HTTP/1.0\r\n\r\n";
 let files: Files;
 
 beforeAll(async () => {
@@ -27,15 +27,6 @@ afterAll(() => {
 
 const ca = () => ["--cacert", files.path("ca.pem")];
 const pair = (name: string) => ({ "-cert": files.path(`${name}.pem`), "-key": files.path(`${name}.key`) });
-
-async function withServer(flags: readonly string[], visit: (server: Served) => Promise<void>): Promise<void> {
-  const server = await served(flags);
-  try {
-    await visit(server);
-  } finally {
-    await server.stop();
-  }
-}
 
 /** `openssl s_client`, a request, and all that comes of it. */
 async function ask({ port }: Served, options: OpensslOptions, input = REQUEST): Promise<string> {
