@@ -257,6 +257,8 @@ class Connection {
         if (this.#listenerFailed) return;
         clearTimeout(this.#timer);
         this.#watchIdle();
+        // What came in one piece with the client's Finished.
+        this.#moveEarlyData();
         if (this.#engine.accepted) this.#accepted.resolve();
         this.#established.resolve(this.#session(event.result));
         return;
