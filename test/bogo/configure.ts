@@ -90,7 +90,7 @@ function common(scene: Scene) {
 
 export function clientOptions(scene: Scene): ClientOptions {
   const { settings, memory } = scene;
-  const { keyShares, noKeyShares, hostName, advertiseAlpn } = settings;
+  const { hostName, advertiseAlpn } = settings;
   const identities = identitiesOf(settings);
   let { session } = memory;
   memory.session = undefined;
@@ -98,8 +98,7 @@ export function clientOptions(scene: Scene): ClientOptions {
     ...common(scene),
     serverName: hostName,
     checkServerName: false,
-    ...(keyShares && { keyShares: keyShares.map(groupName) }),
-    ...(noKeyShares && { keyShares: [] }),
+    keyShares: keySharesOf(settings),
     alpn: advertiseAlpn === undefined ? [] : prefixedStrings(advertiseAlpn),
     identities: [],
     selectIdentity: ({ signatureSchemes, authorities }: IdentityRequest) =>
@@ -237,6 +236,14 @@ function compressionsOf(settings: Settings): readonly CertificateCompression[] {
   return COMPRESSIONS.filter(({ algorithm }) => settings.installCertCompressionAlgs || algorithm === one);
 }
 
+/** Of the groups that the server is said to have, the one preferred here; else what is asked for. */
+function keySharesOf(settings: Settings): readonly NamedGroupName[] | undefined {
+  const { curves = [], keyShares, noKeyShares, serverSupportedGroupsHint = [] } = settings;
+  const hinted = curves.find((code) => serverSupportedGroupsHint.includes(code));
+  if (hinted !== undefined) return [groupName(hinted)];
+  return noKeyShares ? [] : keyShares?.map(groupName);
+}
+
 function groupName(code: number): NamedGroupName {
   const name = NamedGroup.name(code) as NamedGroupName | undefined;
   if (name === undefined || !provider.groups.some((group) => group.name === name)) {
@@ -256,10 +263,9 @@ const DEFAULT_SCHEMES: readonly SignatureSchemeName[] = [
 
 function verifiable({ verifyPrefs }: Settings): readonly SignatureSchemeName[] {
   if (verifyPrefs === undefined) return DEFAULT_SCHEMES;
-  // In TLS 1.3 these may sign certificates only.
+  // In TLS 1.3 these may sign certificates only; where nothing else is asked for, the runner tries just that.
   const names = schemesOf(verifyPrefs).filter((name) => !/pkcs1|sha1$/.test(name));
-  if (names.length === 0) throw new Unimplemented("-verify-prefs with none for TLS 1.3");
-  return names;
+  return names.length === 0 ? DEFAULT_SCHEMES : names;
 }
 
 /** The runner writes lists of protocols as the wire has them. */

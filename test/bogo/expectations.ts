@@ -68,7 +68,7 @@ function equalities(result: HandshakeResult, settings: Settings, scene: Scene): 
       "the peer's signature scheme",
     ],
     [group && settings.expectCurveId, group && NamedGroup.codes[group], "group"],
-    [settings.expectCipher, CipherSuiteId.codes[result.cipherSuite], "cipher suite"],
+    [settings.expectCipher ?? settings.expectCipherAes, CipherSuiteId.codes[result.cipherSuite], "cipher suite"],
     [settings.expectOcspResponse && toHex(settings.expectOcspResponse), hex(result.peerOcspResponse), "OCSP response"],
     [
       settings.expectSignedCertTimestamps && toHex(settings.expectSignedCertTimestamps),

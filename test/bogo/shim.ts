@@ -8,10 +8,6 @@ import { parseFlags, Unimplemented } from "./flags.ts";
 const UNIMPLEMENTED = 89;
 
 async function main(argv: readonly string[]): Promise<number> {
-  if (argv.includes("-is-handshaker-supported")) {
-    console.log("No");
-    return 0;
-  }
   try {
     const all = parseFlags(argv);
     const memory = rememberNothing();
