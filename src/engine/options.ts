@@ -121,7 +121,10 @@ export interface ClientOptions extends CommonOptions {
    * knows `recordSizeLimit`, where that is set too, takes that. Default: not asked.
    */
   readonly maxFragmentLength?: FragmentLength | undefined;
-  /** Keeps what servers' tickets begin, and resumes from it. Default: no resumption. See {@link sessionCache}. */
+  /**
+   * Keeps what servers' tickets begin, and resumes from it, as whoever `selectIdentity` chose then. Where no `serverName`
+   * tells servers apart, each needs a cache of its own. Default: no resumption. See {@link sessionCache}.
+   */
   readonly sessions?: SessionCache | undefined;
   /** Lets early data be sent where a session allows it (RFC 8446 2.3: it may be replayed). Default false. */
   readonly offerEarlyData?: boolean | undefined;

@@ -60,7 +60,7 @@ const TICKET_ID_LENGTH = 32;
 /**
  * Single-use tickets that name a state kept here (RFC 8446 8.1).
  *
- * @param storage - Default: this process's memory, for 10,000 tickets, the oldest of which give way.
+ * @param storage - Default: this process's memory, for 10,000 tickets or 32 MiB, the oldest of which give way.
  *
  * @example
  * ```ts
@@ -80,18 +80,25 @@ export function storedTickets(storage: TicketStorage = memoryStorage()): TicketS
   };
 }
 
-function memoryStorage(capacity = 10_000): TicketStorage {
+/** Clients decide how long the chains are that states hold: so their bytes are bounded, too. */
+function memoryStorage(capacity = 10_000, capacityBytes = 0x2000000): TicketStorage {
   const states = new Map<string, Uint8Array>();
+  let bytes = 0;
+  const take = (id: string) => {
+    const state = states.get(id);
+    if (states.delete(id)) bytes -= state?.length ?? 0;
+    return state;
+  };
   return {
     put(id, state) {
       states.set(id, state.slice());
-      dropOldest(states, capacity);
+      bytes += state.length;
+      for (const oldest of states.keys()) {
+        if (states.size <= capacity && bytes <= capacityBytes) return;
+        take(oldest);
+      }
     },
-    take(id) {
-      const state = states.get(id);
-      states.delete(id);
-      return state;
-    },
+    take,
   };
 }
 

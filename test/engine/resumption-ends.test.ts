@@ -119,6 +119,22 @@ it("policy versions are ASCII, as they are compared", () => {
   expect(() => world.honestServer(tickets("x".repeat(256)))).toThrow(/255/);
 });
 
+it("single-use tickets in memory are bounded by number and by bytes", async () => {
+  const context = { provider, now: 0 };
+  const kept = async (count: number, length: number) => {
+    const store = storedTickets();
+    const tickets: Uint8Array[] = [];
+    for (let i = 0; i < count; i++) {
+      tickets.push((await store.issue(new Uint8Array(length), 1000, context)) as Uint8Array);
+    }
+    const states = await Promise.all(tickets.map((ticket) => store.redeem(ticket, context)));
+    expect(states.at(-1)).toHaveLength(length);
+    return states.filter((state) => state !== undefined).length;
+  };
+  expect(await kept(10_005, 10)).toBe(10_000);
+  expect(await kept(1030, 0x8000)).toBe(1024);
+});
+
 describe("the strike register", () => {
   const id = new Uint8Array(32).fill(9);
   const register = () => strikeRegister({ window: 60, clock: () => 0 });
