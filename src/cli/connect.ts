@@ -10,6 +10,9 @@ import {
   socketStream,
   type TlsSession,
 } from "../node/index.ts";
+import { pinnedVerifier } from "../x509/pins.ts";
+import type { TrustStore } from "../x509/trust.ts";
+import { acceptAnyVerifier, trustVerifier } from "../x509/verifier.ts";
 import { formatTarget, parseTarget, resolveTarget, type Target } from "./address.ts";
 import { CliError, ExitStatus, exitStatus, usage } from "./exit.ts";
 import { bundledTrust, keyLogFile, loadIdentities, loadTrust } from "./files.ts";
@@ -38,7 +41,7 @@ export const connectCommand: Command = {
     "",
     "exit status: 0 done, 2 usage, 6 name not found, 7 no connection, 23 cannot write, 26 cannot read, 28 time-out,",
     "35 handshake failed, 56 connection broken, 58 own certificate or key, 60 server's certificate, 77 CA file,",
-    "98 the server wants a certificate",
+    "90 pinned key, 98 the server wants a certificate",
   ].join("\n"),
   positionals: 1,
   flags: [
@@ -46,6 +49,11 @@ export const connectCommand: Command = {
     { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER" },
     { name: "cacert", value: "FILE", help: "CAs that may have issued the server's certificate, PEM or DER" },
     { name: "insecure", short: "k", help: "accept any certificate: anybody could be there" },
+    {
+      name: "pinnedpubkey",
+      value: "sha256//B64",
+      help: "keys of which the server's path must have one, separated by `;`; with -k it must be the server's own",
+    },
     { name: "servername", value: "NAME", help: "the server's name for SNI and its certificate; HOST by default" },
     { name: "resolve", value: "HOST:PORT:ADDR", repeat: true, help: "connect to ADDR for HOST:PORT" },
     { name: "connect-timeout", value: "SECONDS", help: "for TCP and handshake together; 30 by default" },
@@ -55,7 +63,6 @@ export const connectCommand: Command = {
     ...TRACE_FLAGS,
     { name: "json", help: "the trace as JSON lines on stdout, in place of the data" },
     ...LATER_TLS_FLAGS,
-    { name: "pinnedpubkey", value: "sha256//B64", later: true, help: "public key pins" },
     { name: "cert-status", later: true, help: "require an OCSP staple" },
   ],
   examples: [
@@ -66,6 +73,17 @@ export const connectCommand: Command = {
   ],
   run,
 };
+
+/** Who decides about the server's certificate. */
+function judgement(
+  insecure: boolean,
+  trust: TrustStore | undefined,
+  pins: string | undefined,
+): Pick<ClientConfiguration, "rejectUnauthorized" | "trust" | "verifier" | "checkServerName"> {
+  if (pins === undefined) return { rejectUnauthorized: !insecure, trust };
+  const inner = trust === undefined ? acceptAnyVerifier() : trustVerifier({ trust });
+  return { verifier: pinnedVerifier(inner, { pins }), checkServerName: !insecure };
+}
 
 async function run(args: Arguments): Promise<number> {
   if (args.has("json") && args.has("trace")) throw usage("--json and --trace are two forms of the same: choose one");
@@ -84,8 +102,7 @@ async function run(args: Arguments): Promise<number> {
   const options: ClientConfiguration = {
     ...negotiation,
     serverName,
-    rejectUnauthorized: !args.has("insecure"),
-    trust,
+    ...judgement(args.has("insecure"), trust, args.get("pinnedpubkey")),
     identities,
     compatibilityMode: !args.has("no-middlebox"),
     sessions: files.cache,

@@ -17,6 +17,7 @@ export const ExitStatus = {
   localCertificate: 58,
   peerCertificate: 60,
   caFile: 77,
+  pin: 90,
   clientCertificateRequired: 98,
 } as const;
 
@@ -41,6 +42,7 @@ export function usage(message: string, hint?: string): CliError {
 /** Codes that do not mean that the handshake failed, when a certificate is not at fault. */
 const BY_CODE: Readonly<Record<string, number>> = {
   ERR_TLS_OPTION: ExitStatus.usage,
+  CERT_PIN_MISMATCH: ExitStatus.pin,
   ERR_TLS_KEY: ExitStatus.localCertificate,
   ERR_TLS_SIGNING_FAILED: ExitStatus.localCertificate,
   ERR_TLS_HANDSHAKE_TIMEOUT: ExitStatus.timeout,

@@ -1,10 +1,14 @@
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readPem } from "../../src/bytes/pem.ts";
 import { connectCommand } from "../../src/cli/connect.ts";
 import { type CliError, exitStatus } from "../../src/cli/exit.ts";
 import { type Arguments, type Command, parseArguments } from "../../src/cli/flags.ts";
 import { serveCommand } from "../../src/cli/serve.ts";
+import { nobleProvider } from "../../src/crypto/noble.ts";
+import { parseCertificate } from "../../src/x509/parse.ts";
+import { pinOf } from "../../src/x509/pins.ts";
 import { certificateFiles, type Files, mutls, type Served, served } from "../support/cli.ts";
 
 const DAY = 86_400_000;
@@ -122,7 +126,7 @@ describe("exit statuses", () => {
       command.flags.filter((flag) => flag.later).map((flag) => ({ command, flag })),
     );
     const names = later.map(({ command, flag }) => `${command.name} --${flag.name}`);
-    for (const flag of ["pinnedpubkey", "crlfile", "cert-status", "pass"]) expect(names).toContain(`connect --${flag}`);
+    for (const flag of ["crlfile", "cert-status", "pass"]) expect(names).toContain(`connect --${flag}`);
     for (const flag of ["crlfile", "pass"]) expect(names).toContain(`serve --${flag}`);
     for (const { command, flag } of later) {
       const refusal = await refused(command, [`--${flag.name}`, "x"]);
@@ -230,6 +234,21 @@ describe("exit statuses", () => {
     ]);
     const old = await connect(`localhost:${expired.port}`, ...ca());
     expect([old.status, old.stderr]).toEqual([60, expect.stringContaining("CERT_HAS_EXPIRED")]);
+  });
+
+  it("90: the pinned key, by a CA or not", async () => {
+    const to = `localhost:${strict.port}`;
+    const own = [...ca(), ...files.pair("client")];
+    const der = readPem(readFileSync(files.path("server.pem"), "utf8"))[0]?.der as Uint8Array;
+    const pin = pinOf(parseCertificate(der), nobleProvider);
+    const other = `sha256//${"A".repeat(43)}=`;
+    expect((await connect(to, ...own, "--pinnedpubkey", `${other};${pin}`)).status).toBe(0);
+    expect((await connect(to, "-k", ...files.pair("client"), "--pinnedpubkey", pin)).status).toBe(0);
+    const { status, stderr } = await connect(to, ...own, "--pinnedpubkey", other);
+    expect([status, stderr]).toEqual([90, expect.stringContaining(pin)]);
+    expect((await connect(to, "-k", ...files.pair("client"), "--pinnedpubkey", other)).status).toBe(90);
+    expect((await connect(to, ...own, "--pinnedpubkey", "sha256//short")).status).toBe(2);
+    expect((await connect(`localhost:${expired.port}`, ...own, "--pinnedpubkey", other)).status).toBe(60);
   });
 
   it("77: the CA file", async () => {
