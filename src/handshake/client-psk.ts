@@ -13,7 +13,7 @@ import { call, type HandshakeEffects } from "./io.ts";
 import { earlyKeys } from "./keys.ts";
 import type { Offer } from "./offer.ts";
 import { isKey, keyFingerprint, type PreSharedKey } from "./psk.ts";
-import { isFresh, MAX_TICKET_LIFETIME, type Session } from "./session.ts";
+import { isFresh, isProofAccepted, MAX_TICKET_LIFETIME, type Session } from "./session.ts";
 
 /** A key that may be offered. */
 export interface KnownKey {
@@ -78,7 +78,7 @@ function* usableSession(config: ClientConfig): Flow<UsableSession | undefined> {
   if (session === undefined || session.serverName !== config.serverName) return undefined;
   const suite = config.suites.find(({ name }) => name === session.cipherSuite);
   const now = config.now();
-  if (suite === undefined || !isFresh(session, now)) return undefined;
+  if (suite === undefined || !isFresh(session, now) || !isProofAccepted(session, config)) return undefined;
   // RFC 8446 4.6.1: however often it has gone on, at some time the server has to show its certificate's key again.
   if (now - session.authenticatedAt >= 1000 * MAX_TICKET_LIFETIME) return undefined;
   const { externalIdentity, externalFingerprint } = session;

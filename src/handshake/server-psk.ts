@@ -21,7 +21,7 @@ import {
   type PreSharedKey,
   type PskMode,
 } from "./psk.ts";
-import type { Session } from "./session.ts";
+import { isProofAccepted, type Session } from "./session.ts";
 import { redeemTicket } from "./tickets.ts";
 
 /** Identities of one ClientHello that are looked up; those behind are ignored. */
@@ -142,13 +142,13 @@ function* externalPsk({ findPsk }: ServerConfig, identity: Uint8Array) {
 /** A session goes on under the name it was made for, and only where as much is known of the client as is asked for. */
 function mayResume(
   session: Session,
-  { strictServerName }: ServerConfig,
+  config: ServerConfig,
   choice: ServerChoice,
   { serverName }: OpenedClientHello,
 ): boolean {
-  if (session.serverName !== serverName) return false;
+  if (session.serverName !== serverName || !isProofAccepted(session, config)) return false;
   if (session.externalIdentity !== undefined) return true;
-  if (strictServerName && !choice.identities.some((identity) => carriesName(identity, serverName))) return false;
+  if (config.strictServerName && !choice.identities.some((identity) => carriesName(identity, serverName))) return false;
   const known = session.peerCertificates.length > 0;
   return known ? choice.clientAuth !== "off" : choice.clientAuth !== "on";
 }

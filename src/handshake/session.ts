@@ -163,6 +163,14 @@ export function isFresh(session: Session, now: number): boolean {
   return age >= 0 && age < lifetime * 1000;
 }
 
+/** The scheme that the peer has proved itself by is still accepted. */
+export function isProofAccepted(
+  { peerSignatureScheme: scheme }: Session,
+  { signatureSchemes }: { readonly signatureSchemes: readonly SignatureSchemeName[] },
+): boolean {
+  return scheme === undefined || signatureSchemes.includes(scheme);
+}
+
 /** What both sides keep of a connection, whichever of them it is. */
 export function resumableFacts(
   result: HandshakeResult,

@@ -92,6 +92,20 @@ describe("a session ends", () => {
     expect(failure(far)?.alert).toBe("unrecognized_name");
   });
 
+  it.each([
+    ["client", "ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM"],
+    ["server", "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE"],
+  ])("with the signature scheme that a %s no longer accepts", (side, code) => {
+    const sessions = sessionCache();
+    const server = { tickets: { store: sealedTickets() } };
+    const [near] = meet({ sessions }, server);
+    expect(near.engine.result?.peerSignatureScheme).toBe("ecdsa_secp256r1_sha256");
+    const other = { signatureSchemes: ["ed25519"] } as const;
+    const ends = meet({ sessions, ...(side === "client" && other) }, { ...server, ...(side === "server" && other) });
+    // No resumption, and then no scheme in common.
+    expect(ends.map((end) => end.engine.error?.code)).toContain(code);
+  });
+
   it("with the version of the library that sealed it, and a handshake takes its place", () => {
     const store = { issue: () => Uint8Array.of(1), redeem: () => Uint8Array.of(255, 1, 2, 3) };
     const sessions = sessionCache();
