@@ -64,7 +64,7 @@ export interface CommonOptions {
   readonly psks?: readonly PskOptions[] | undefined;
   /** With pre-shared keys and tickets: psk_ke does without a key exchange, and so without forward secrecy. Default dhe. */
   readonly pskModes?: readonly PskMode[] | undefined;
-  /** A last word about an authenticated peer: `false` refuses it with access_denied. */
+  /** A last word about an authenticated peer: `false` refuses it with access_denied. Asked before early data goes out, too. */
   readonly authorize?: ((peer: PeerIdentity | undefined, facts: Negotiated) => Awaitable<boolean>) | undefined;
   /** Sends values that peers must ignore, so that they keep ignoring what they do not know (RFC 8701). Default false. */
   readonly grease?: boolean | undefined;

@@ -124,7 +124,8 @@ export interface StrikeRegisterOptions {
 
 /**
  * Remembers ClientHellos in this process's memory (RFC 8446 8.2). One that was sent before the register was made may
- * have been seen by a process that is gone, and is refused.
+ * have been seen by a process that is gone, and is refused. Servers that open each other's tickets need one register for
+ * all of them, an {@link AntiReplay} over a store that they share.
  *
  * @example
  * ```ts

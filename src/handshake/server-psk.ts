@@ -188,6 +188,8 @@ export function* acceptedEarlyData(
   const session = psk?.session;
   if (policy === undefined || !hello.earlyData || retried || psk === undefined || session === undefined) return 0;
   if (psk.index !== 0 || session.cipherSuite !== suite.name || session.alpn !== alpn) return 0;
+  // From when more was allowed. The client may send all of that, so it is all or nothing.
+  if (session.maxEarlyData > policy.maxSize) return 0;
   const now = config.now();
   const sentAt = session.createdAt + psk.age;
   if (Math.abs(now - sentAt) > policy.window) return 0;
@@ -201,7 +203,7 @@ export function* acceptedEarlyData(
  * Bytes of ciphertext that a client may have sent as early data before it learns that they are thrown away: what tickets
  * allow, with room for tags, and something for those who bring another server's ticket.
  */
-export function skippedEarlyData({ earlyData }: ServerConfig): number {
-  const allowed = earlyData?.maxSize ?? 0;
-  return Math.max(0x4000, allowed + (allowed >> 3));
+export function skippedEarlyData({ earlyData }: ServerConfig, session?: Session): number {
+  const allowed = Math.max(earlyData?.maxSize ?? 0, session?.maxEarlyData ?? 0);
+  return Math.max(0x4000, allowed + Math.floor(allowed / 8));
 }

@@ -90,7 +90,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     effects.openEarlyData(maxEarlyData, { hash, secret: earlySecret.exporter.slice() });
   } else {
     effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
-    if (hello.earlyData) effects.skipEarlyData("undecryptable", skippedEarlyData(config));
+    if (hello.earlyData) effects.skipEarlyData("undecryptable", skippedEarlyData(config, psk?.session));
   }
   effects.install("write", "handshake", suite, handshakeTraffic.server.slice());
 

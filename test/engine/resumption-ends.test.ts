@@ -168,11 +168,12 @@ describe("the strike register", () => {
 });
 
 describe("early data", () => {
-  const offers = () => {
+  const offers = (other: Partial<ServerOptions> = {}) => {
     const client: Partial<ClientOptions> = { sessions: sessionCache(), offerEarlyData: true };
     const server: Partial<ServerOptions> = {
       tickets: { store: sealedTickets() },
       acceptEarlyData: { antiReplay: strikeRegister() },
+      ...other,
     };
     meet(client, server);
     return { client, server };
@@ -188,6 +189,21 @@ describe("early data", () => {
     near.engine.write(new Uint8Array(1000));
     exchange(near, far);
     expect(concat(...far.received)).toHaveLength(1000);
+  });
+
+  it.each<[string, (terms: NonNullable<ServerOptions["acceptEarlyData"]>) => ServerOptions["acceptEarlyData"]]>([
+    ["takes less now", (terms) => ({ ...terms, maxSize: 1000 })],
+    ["takes none now", () => undefined],
+  ])("as much as a ticket allows is thrown away by a server that %s", (_, change) => {
+    const terms = { antiReplay: strikeRegister(), maxSize: 100_000 };
+    const { client, server } = offers({ acceptEarlyData: terms });
+    const near = world.honestClient(client);
+    expect(near.engine.writeEarlyData(new Uint8Array(100_000))).toBe(100_000);
+    const far = world.honestServer({ ...server, acceptEarlyData: change(terms) });
+    exchange(near, far);
+    expect(resumed([near, far])).toBe(true);
+    expect(near.engine.result?.earlyData).toBe("rejected");
+    expect(far.engine.readEarlyData()).toBeUndefined();
   });
 
   it("is not sent to whom the client's last word refuses", () => {
