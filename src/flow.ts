@@ -45,6 +45,7 @@ export type Operation =
   | "sign"
   | "verify_signature"
   | "verify_certificate"
+  | "fetch_status"
   | "select_identity"
   | "client_hello"
   | "authorize"
