@@ -29,6 +29,7 @@ const REMEDIES: { readonly [Code in CauseCode]?: string } = {
     "an issuer of this name has another key: compare the trusted certificate with the one that signed",
   CERT_CHAIN_TOO_LONG: "shorten the chain, or raise the limit",
   CERT_PARSE_ERROR: "reissue the certificate as valid DER",
+  CERT_PROFILE_VIOLATION: "reissue the certificate by the profile, or verify without one",
   CERT_UNHANDLED_CRITICAL_EXTENSION: "reissue the certificate without the extension, or mark it non-critical",
   CERT_PIN_MISMATCH: "pin the new key beside the old one before it is used, or look for who is in the middle",
   CERT_POLICY_REQUIRED: "issue the certificates under the policy that is asked for, or do not ask for one",

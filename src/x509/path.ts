@@ -3,7 +3,7 @@ import { equal } from "../bytes/bytes.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { algorithmFits, certificateSignatureAlgorithm } from "../crypto/signatures.ts";
 import { type CauseCode, TlsError } from "../errors.ts";
-import { type Flow, wait } from "../flow.ts";
+import { type Awaitable, type Flow, wait } from "../flow.ts";
 import type { Certificate } from "./certificate.ts";
 import { type FailedPath, rejection } from "./explain.ts";
 import { checkPolicies } from "./policies.ts";
@@ -28,8 +28,23 @@ export interface PathRequest {
   readonly time: number;
   readonly policy: PathPolicy;
   readonly limits: WorkLimits;
+  readonly legacySignatures: LegacySignatures | undefined;
   readonly provider: CryptoProvider;
 }
+
+/**
+ * Verifies signatures of algorithms that are refused otherwise.
+ *
+ * @param algorithm - As OpenSSL names it, such as `sha1WithRSAEncryption`.
+ * @param spki - The issuer's SubjectPublicKeyInfo, DER.
+ * @returns `undefined` to refuse the algorithm all the same.
+ */
+export type LegacySignatures = (
+  algorithm: string,
+  spki: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+) => Awaitable<boolean> | undefined;
 
 /** Certificates from the end entity upwards. */
 export type Path = readonly [Certificate, ...Certificate[]];
@@ -53,12 +68,15 @@ export function* findPath(request: PathRequest): Flow<Path> {
   const search = new Search(request);
   try {
     const { certificate } = request;
-    const anchor = request.trust.find(certificate);
+    const anchor = request.policy.directTrust === "none" ? undefined : request.trust.find(certificate);
     const place = { certificate, below: [], isAnchor: anchor !== undefined };
     const broken = brokenRule(place, search);
     if (broken !== undefined) search.fail({ ...broken, path: [certificate], rank: RANK.rule });
-    else if (anchor !== undefined) return [anchor];
-    else {
+    else if (anchor !== undefined) {
+      const refused = yield* search.direct(certificate);
+      if (refused === undefined) return [anchor];
+      search.fail({ ...refused, path: [certificate], rank: RANK.rule });
+    } else {
       const path = yield* search.extend([certificate]);
       if (path !== undefined) return path;
     }
@@ -110,6 +128,13 @@ class Search implements RuleContext {
     const index = this.failures.findIndex((other) => rank(other) < rank(failure));
     this.failures.splice(index < 0 ? this.failures.length : index, 0, failure);
     if (this.failures.length > MAX_EXPLAINED) this.failures.pop();
+  }
+
+  /** What speaks against a certificate that is itself the anchor. */
+  *direct(certificate: Certificate): Flow<Violation | undefined> {
+    if (this.policy.directTrust !== "self-signed") return undefined;
+    if (isSelfIssued(certificate)) return yield* this.#signature(certificate, certificate);
+    return { certificate, code: "CERT_REJECTED", reason: "it is trusted by itself but not self-signed" };
   }
 
   /** Continues a path whose last certificate is checked but not an anchor. */
@@ -175,21 +200,33 @@ class Search implements RuleContext {
     const algorithm = signatureAlgorithm(certificate);
     if (algorithm instanceof TlsError) return violation("CERT_PARSE_ERROR", algorithm.detail ?? algorithm.message);
     if (algorithm === undefined) return violation("CERT_UNSUPPORTED_ALGORITHM", "its signature algorithm is not known");
-    if (algorithm.type === "weak") return violation("CA_MD_TOO_WEAK", `it is signed with ${algorithm.name}`);
-    const { provider, limits } = this.#request;
+    const { provider, legacySignatures } = this.#request;
     const key = issuer.publicKey;
+    const mismatch = (): Violation =>
+      violation("CERT_SIGNATURE_FAILURE", `it is not signed by the key of ${issuer.subject.text}`);
+    if (algorithm.type === "weak") {
+      this.#countSignature();
+      const legacy = legacySignatures?.(algorithm.name, key.spki, certificate.tbs, certificate.signature);
+      if (legacy === undefined) return violation("CA_MD_TOO_WEAK", `it is signed with ${algorithm.name}`);
+      return (yield* wait("verify_signature", legacy)) ? undefined : mismatch();
+    }
     if (!provider.canVerify(key.algorithm, algorithm)) {
       const made = "hash" in algorithm ? `${algorithm.type} with ${algorithm.hash}` : algorithm.type;
       const reason = `a signature by ${made} cannot be verified with a key of the kind ${keyText(key.algorithm)}`;
       const possible = algorithmFits(algorithm, key.algorithm);
       return violation(possible ? "CERT_UNSUPPORTED_ALGORITHM" : "CERT_SIGNATURE_FAILURE", reason);
     }
-    if (++this.#signatureChecks > limits.signatureChecks) {
-      throw new Exhausted(`more than ${limits.signatureChecks} signatures were to be checked`);
-    }
+    this.#countSignature();
     const verified = provider.verify(key, algorithm, certificate.tbs, certificate.signature);
     if (yield* wait("verify_signature", verified)) return undefined;
-    return violation("CERT_SIGNATURE_FAILURE", `it is not signed by the key of ${issuer.subject.text}`);
+    return mismatch();
+  }
+
+  #countSignature(): void {
+    const { signatureChecks } = this.#request.limits;
+    if (++this.#signatureChecks > signatureChecks) {
+      throw new Exhausted(`more than ${signatureChecks} signatures were to be checked`);
+    }
   }
 }
 

@@ -5,11 +5,22 @@ import { type Certificate, KeyPurpose, KeyUsage } from "./certificate.ts";
 import { constraintViolation } from "./constraints.ts";
 import type { PolicyInputs } from "./policies.ts";
 
-/**
- * Whose rules where they differ: RFC 5280's, those that public web servers' certificates follow (CA/Browser Forum), or what
- * TLS peers with private CAs expect.
- */
-export type Profile = "default" | "rfc5280" | "webpki";
+/** Rules beyond those that always hold: `rfc5280Profile` and `webpkiProfile` of profiles.ts. */
+export interface Profile {
+  readonly name: string;
+  readonly endEntity: readonly Rule[];
+  /** For anchors too, where what they say about themselves counts. */
+  readonly issuer: readonly Rule[];
+}
+
+/** What a certificate must be for, where an OID in extKeyUsage does not say it all. */
+export interface Purpose {
+  readonly name: string;
+  /** Critical extensions that whoever asks for the purpose honours; OIDs. */
+  readonly understands?: readonly string[];
+  /** Why a certificate is not for the purpose, or may not issue for it; `undefined` when it is. */
+  refuses(place: Place): string | undefined;
+}
 
 /** How strict to be, and about what. */
 export interface PathPolicy {
@@ -21,10 +32,14 @@ export interface PathPolicy {
   readonly anchorsExpire: boolean;
   /** What an anchor's certificate says about those below it counts: names, path length, purposes, policies. */
   readonly anchorsConstrain: boolean;
+  /** An anchor of version 3 without basicConstraints counts as none. */
+  readonly anchorsNeedBasicConstraints: boolean;
+  /** Whether a peer's own certificate may be the anchor. */
+  readonly directTrust: "any" | "self-signed" | "none";
   readonly policies: PolicyInputs;
   /** OID of extKeyUsage or `any`; `undefined`: TLS, by role. */
-  readonly purpose: string | undefined;
-  readonly profile: Profile;
+  readonly purpose: string | Purpose | undefined;
+  readonly profile: Profile | undefined;
 }
 
 /** What the rules look at besides the certificate. */
@@ -53,7 +68,7 @@ export interface Place {
 }
 
 /** The code and the reason, or `undefined` when the rule is kept. */
-type Rule = (place: Place, context: RuleContext) => readonly [CauseCode, string] | undefined;
+export type Rule = (place: Place, context: RuleContext) => readonly [CauseCode, string] | undefined;
 
 /** The first rule that the certificate breaks in its place. */
 export function brokenRule(place: Place, context: RuleContext): Violation | undefined {
@@ -65,10 +80,13 @@ export function brokenRule(place: Place, context: RuleContext): Violation | unde
 }
 
 /** RFC 5280 4.2 */
-const criticalExtensions: Rule = ({ certificate: { unhandledCritical } }) =>
-  unhandledCritical.length === 0
-    ? undefined
-    : ["CERT_UNHANDLED_CRITICAL_EXTENSION", `critical extension ${unhandledCritical.join(", ")} is not understood`];
+const criticalExtensions: Rule = ({ certificate: { unhandledCritical } }, { policy }) => {
+  if (unhandledCritical.length === 0) return undefined;
+  const understood = typeof policy.purpose === "object" ? (policy.purpose.understands ?? []) : [];
+  const unknown = unhandledCritical.filter((oid) => !understood.includes(oid));
+  if (unknown.length === 0) return undefined;
+  return ["CERT_UNHANDLED_CRITICAL_EXTENSION", `critical extension ${unknown.join(", ")} is not understood`];
+};
 
 /** RFC 5280 4.1.2.5: both ends belong to the period, which has whole seconds. Anchors expire too. */
 const validity: Rule = ({ certificate: { notBefore, notAfter } }, { time }) => {
@@ -89,8 +107,13 @@ const validity: Rule = ({ certificate: { notBefore, notAfter } }, { time }) => {
 };
 
 /** RFC 5280 4.2.1.12. In an issuer it bounds the purposes of everything below, as all implementations have it. */
-const purpose: Rule = ({ certificate: { extendedKeyUsage } }, { role, policy }) => {
+const purpose: Rule = (place, { role, policy }) => {
   const wanted = policy.purpose ?? KeyPurpose[role === "server" ? "serverAuth" : "clientAuth"];
+  if (typeof wanted === "object") {
+    const refusal = wanted.refuses(place);
+    return refusal === undefined ? undefined : ["INVALID_PURPOSE", refusal];
+  }
+  const { extendedKeyUsage } = place.certificate;
   if (extendedKeyUsage === undefined || wanted === "any") return undefined;
   if (extendedKeyUsage.includes(wanted) || extendedKeyUsage.includes(KeyPurpose.any)) return undefined;
   const has = extendedKeyUsage.map(purposeName).join(", ");
@@ -103,13 +126,19 @@ const signsHandshakes: Rule = ({ certificate: { keyUsage } }, { policy }) =>
     ? undefined
     : ["INVALID_PURPOSE", `keyUsage has ${usageNames(keyUsage)} but not digitalSignature`];
 
-/** RFC 5280 6.1.4 (k): only an anchor may be from before basicConstraints. */
-const isAuthority: Rule = ({ certificate: { version, basicConstraints }, isAnchor }) => {
+/** RFC 5280 6.1.4 (k), RFC 5937 3.2 of an anchor: the extension counts where it is there. */
+const isAuthority: Rule = ({ certificate: { basicConstraints }, isAnchor }) => {
   if (basicConstraints === undefined) {
-    return isAnchor && version < 3 ? undefined : ["INVALID_CA", "it issues certificates without basicConstraints"];
+    return isAnchor ? undefined : ["INVALID_CA", "it issues certificates without basicConstraints"];
   }
   return basicConstraints.ca ? undefined : ["INVALID_CA", "it issues certificates but basicConstraints has CA:FALSE"];
 };
+
+/** RFC 5280 4.2.1.9: only an anchor from before version 3 may lack the extension. */
+const hasBasicConstraints: Rule = ({ certificate: { version, basicConstraints }, isAnchor }) =>
+  !isAnchor || version < 3 || basicConstraints !== undefined
+    ? undefined
+    : ["INVALID_CA", "it is trusted to issue certificates but has no basicConstraints"];
 
 /** RFC 5280 6.1.4 (n) */
 const signsCertificates: Rule = ({ certificate: { keyUsage } }) =>
@@ -169,6 +198,7 @@ const END_ENTITY_RULES: readonly Rule[] = [criticalExtensions, validity, purpose
 const ISSUER_RULES: readonly Rule[] = [
   depth,
   isAuthority,
+  hasBasicConstraints,
   signsCertificates,
   pathLength,
   criticalExtensions,
@@ -179,11 +209,23 @@ const ISSUER_RULES: readonly Rule[] = [
 ];
 
 /** An anchor is trusted for its name and key; the rest of its certificate counts by agreement (RFC 5280 6.1.1 (d)). */
-function rulesFor({ below, isAnchor }: Place, { anchorsExpire, anchorsConstrain }: PathPolicy): readonly Rule[] {
-  if (below.length === 0) return END_ENTITY_RULES;
-  if (!isAnchor || (anchorsExpire && anchorsConstrain)) return ISSUER_RULES;
-  const ignored = [...(anchorsExpire ? [] : [validity]), ...(anchorsConstrain ? [] : ANCHOR_CONSTRAINTS)];
-  return ISSUER_RULES.filter((rule) => !ignored.includes(rule));
+function rulesFor({ below, isAnchor }: Place, policy: PathPolicy): readonly Rule[] {
+  const { profile, anchorsExpire, anchorsConstrain, anchorsNeedBasicConstraints } = policy;
+  if (below.length === 0) return both(END_ENTITY_RULES, profile?.endEntity);
+  if (!isAnchor || (anchorsExpire && anchorsConstrain && anchorsNeedBasicConstraints)) {
+    return both(ISSUER_RULES, profile?.issuer);
+  }
+  const ignored = [
+    ...(anchorsExpire ? [] : [validity]),
+    ...(anchorsConstrain ? [] : ANCHOR_CONSTRAINTS),
+    ...(anchorsNeedBasicConstraints ? [] : [hasBasicConstraints]),
+  ];
+  const kept = ISSUER_RULES.filter((rule) => !ignored.includes(rule));
+  return both(kept, anchorsConstrain ? profile?.issuer : undefined);
+}
+
+function both(rules: readonly Rule[], more: readonly Rule[] | undefined): readonly Rule[] {
+  return more === undefined ? rules : [...rules, ...more];
 }
 
 /** RFC 5280 6.1: the same name on both sides, whatever the key. */
@@ -217,7 +259,8 @@ function usageNames(usage: number): string {
   return names.length === 0 ? "nothing" : names.join(", ");
 }
 
-function isoTime(time: number): string {
+/** For people. */
+export function isoTime(time: number): string {
   const date = new Date(time);
   return Number.isNaN(date.getTime()) ? String(time) : date.toISOString().replace(".000Z", "Z");
 }

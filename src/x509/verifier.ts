@@ -7,9 +7,9 @@ import { rejection } from "./explain.ts";
 import { type PeerIdentity, peerIdentity } from "./identity.ts";
 import { matchName, type ReferenceName, referenceName } from "./names.ts";
 import { parseCertificate } from "./parse.ts";
-import { findPath } from "./path.ts";
+import { findPath, type LegacySignatures } from "./path.ts";
 import type { PolicyInputs } from "./policies.ts";
-import type { Profile } from "./rules.ts";
+import type { PathPolicy, Profile, Purpose } from "./rules.ts";
 import type { TrustStore } from "./trust.ts";
 
 /** A certificate chain as the peer sent it, and what it is wanted for. */
@@ -51,12 +51,22 @@ export interface TrustVerifierOptions {
    * as RFC 5280 6.1.1 (d) leaves open. Default true.
    */
   readonly anchorsConstrain?: boolean | undefined;
+  /** False: an anchor of version 3 may lack basicConstraints. Default: the same as `anchorsConstrain`. */
+  readonly anchorsNeedBasicConstraints?: boolean | undefined;
   /**
-   * What the certificate must be for: an OID of extKeyUsage, or `any`. Default: TLS, on the side that the peer has.
+   * Whether a peer's own certificate may be the trust anchor: `any` (default), `self-signed` ones, or `none`, so that
+   * anchors are issuers only.
    */
-  readonly purpose?: string | undefined;
-  /** How strict to be where the standards differ. Default `default`. */
+  readonly directTrust?: PathPolicy["directTrust"] | undefined;
+  /**
+   * What the certificate must be for: an OID of extKeyUsage, `any`, or a {@link Purpose}. Default: TLS, on the side that
+   * the peer has, keyUsage included.
+   */
+  readonly purpose?: string | Purpose | undefined;
+  /** Further rules, of RFC 5280 or of the web's CAs. Default: what TLS peers with private CAs expect. */
   readonly profile?: Profile | undefined;
+  /** Verifies what is signed with SHA-1 and older, which is refused without. For archives, not for connections. */
+  readonly legacySignatures?: LegacySignatures | undefined;
   /** Certificate policies asked for, RFC 5280 6.1.1. Default: none. */
   readonly policies?: PolicyInputs | undefined;
 }
@@ -83,16 +93,18 @@ const MAX_STEPS = 100_000;
  * ```
  */
 export function trustVerifier(options: TrustVerifierOptions): CertificateVerifier {
-  const { trust } = options;
+  const { trust, legacySignatures } = options;
   const maxCertificates = limit(options, "maxCertificates", 32);
   const policy = {
     maxDepth: limit(options, "maxDepth", 10),
     minRsaBits: limit(options, "minRsaBits", 2048),
     anchorsExpire: options.anchorsExpire ?? true,
     anchorsConstrain: options.anchorsConstrain ?? true,
+    anchorsNeedBasicConstraints: options.anchorsNeedBasicConstraints ?? options.anchorsConstrain ?? true,
+    directTrust: options.directTrust ?? "any",
     policies: options.policies ?? {},
     purpose: options.purpose,
-    profile: options.profile ?? ("default" as const),
+    profile: options.profile,
   };
   const limits = { signatureChecks: limit(options, "maxSignatureChecks", 64), steps: MAX_STEPS };
   return {
@@ -102,7 +114,8 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
         throw fault("CERT_CHAIN_TOO_LONG", `${certificates.length} certificates, at most ${maxCertificates} are read`);
       }
       const [certificate, ...intermediates] = parseChain(certificates);
-      const path = yield* findPath({ certificate, intermediates, trust, role, time, policy, limits, provider });
+      const request = { certificate, intermediates, trust, role, time, policy, limits, legacySignatures, provider };
+      const path = yield* findPath(request);
       if (wanted !== undefined) checkName(path, wanted);
       return peerIdentity(path, role, true, provider);
     },

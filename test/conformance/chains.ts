@@ -6,6 +6,8 @@ import { TlsError } from "../../src/errors.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import type { TrustVerifierOptions } from "../../src/x509/verifier.ts";
 import { filesBelow, judge, type Outcome } from "./harness.ts";
+import { PURPOSES } from "./purposes.ts";
+import { sha1Signatures } from "./sha1.ts";
 
 export async function runChains(path: string): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
@@ -30,15 +32,16 @@ async function runCase(file: string): Promise<Outcome> {
   const purpose = lines.get("key_purpose") ?? "ANY_EKU";
   try {
     const last = chain[chain.length - 1] as Uint8Array;
-    const trusted = kind.startsWith("TRUSTED_") ? [last] : [];
+    const issues = kind.startsWith("TRUSTED_ANCHOR") || chain.length === 1;
+    const trusted = issues && kind.startsWith("TRUSTED_") ? [last] : [];
     const { identity, why } = await judge(
       {
         trust: trustStore(trusted),
-        profile: "rfc5280",
         ...anchorOf(kind),
-        ...purposeOf(purpose),
+        purpose: purposeOf(purpose),
         ...policiesOf(lines),
-        minRsaBits: lines.get("digest_policy") === "STRONG" ? 2048 : 1024,
+        minRsaBits: 1024,
+        legacySignatures: lines.get("digest_policy") === "STRONG" ? undefined : sha1Signatures,
       },
       {
         certificates: chain.length === 1 ? chain : chain.slice(0, -1),
@@ -54,23 +57,21 @@ async function runCase(file: string): Promise<Outcome> {
   }
 }
 
-/** What counts of the last certificate besides its name and key. */
+/** What counts of the last certificate besides its name and key, and whether it may be the target itself. */
 function anchorOf(kind: string): Partial<TrustVerifierOptions> {
+  const leaf = kind.includes("LEAF");
   return {
     anchorsExpire: kind.includes("WITH_EXPIRATION"),
     anchorsConstrain: kind.includes("WITH_CONSTRAINTS"),
+    anchorsNeedBasicConstraints: kind.includes("REQUIRE_BASIC_CONSTRAINTS"),
+    directTrust: !leaf ? "none" : kind.includes("REQUIRE_SELF_SIGNED") ? "self-signed" : "any",
   };
 }
 
-const PURPOSES: Readonly<Record<string, TrustVerifierOptions["purpose"]>> = {
-  ANY_EKU: "any",
-  C2PA_TIMESTAMPING: "1.3.6.1.5.5.7.3.8",
-  MLS_CLIENT_AUTH: "2.23.146.2.1.3",
-};
-
-function purposeOf(purpose: string): Partial<TrustVerifierOptions> {
-  const named = PURPOSES[purpose];
-  return named === undefined ? {} : { purpose: named };
+function purposeOf(name: string): NonNullable<TrustVerifierOptions["purpose"]> {
+  const purpose = PURPOSES[name];
+  if (purpose === undefined) throw new Error(`key_purpose ${name} is not known`);
+  return purpose;
 }
 
 function policiesOf(lines: ReadonlyMap<string, string>): Partial<TrustVerifierOptions> {

@@ -43,7 +43,6 @@ async function runCase(set: Pkits, testcase: PkitsCase, folder: string): Promise
   const { identity, why } = await judge(
     {
       trust: trustStore(anchor as Uint8Array),
-      profile: "rfc5280",
       purpose: "any",
       minRsaBits: 1024,
       policies: {
