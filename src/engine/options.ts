@@ -300,7 +300,7 @@ export function resolveClient(options: ClientOptions): ClientConfig {
   };
   return options.sessions === undefined
     ? config
-    : { ...config, sessions: scopedSessions(options.sessions, sessionScope(options, config)) };
+    : { ...config, sessions: scopedSessions(options.sessions, () => sessionScope(options, config)) };
 }
 
 function resolveAuthorities({ sendAuthorities = false, trust }: ClientOptions): readonly Uint8Array[] {

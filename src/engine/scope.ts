@@ -43,7 +43,12 @@ function nameOf(value: object | undefined, provider: CryptoProvider): string {
   return known;
 }
 
-/** The part of a cache that belongs to one scope. */
-export function scopedSessions(cache: SessionCache, scope: string): ClientSessions {
-  return { take: () => cache.take(scope), put: (session) => cache.put(scope, session) };
+/** The part of a cache that belongs to one scope, which is made at first use: it may need randomness, and contexts not. */
+export function scopedSessions(cache: SessionCache, makeScope: () => string): ClientSessions {
+  let made: string | undefined;
+  const scope = () => {
+    made ??= makeScope();
+    return made;
+  };
+  return { take: () => cache.take(scope()), put: (session) => cache.put(scope(), session) };
 }

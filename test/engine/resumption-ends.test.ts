@@ -125,6 +125,14 @@ describe("a session ends", () => {
     expect(scopes[1]).toBe(scopes[0]);
     expect(scopes[2]).not.toBe(scopes[0]);
   });
+
+  it("and needs no randomness while a context is made, which some runtimes have in requests only", () => {
+    const random = () => {
+      throw new Error("no randomness here");
+    };
+    const options = { ...world.clientOptions, sessions: sessionCache(), authorize: () => true };
+    expect(resolveClient({ ...options, provider: { ...provider, random } }).sessions).toBeDefined();
+  });
 });
 
 it("policy versions are ASCII, as they are compared", () => {
