@@ -26,7 +26,7 @@ export interface PskOptions {
 const MIN_KEY = 16;
 
 /** RFC 9258 5.1 */
-const ImportedIdentity = /* @__PURE__ */ struct("ImportedIdentity", {
+export const ImportedIdentity = /* @__PURE__ */ struct("ImportedIdentity", {
   external_identity: opaque(1, 0xffff),
   context: opaque(0, 0xffff),
   target_protocol: uint(2),

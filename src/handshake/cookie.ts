@@ -26,7 +26,7 @@ export interface Retry {
   readonly helloHash: Uint8Array;
 }
 
-const CookieState = /* @__PURE__ */ struct("CookieState", {
+export const CookieState = /* @__PURE__ */ struct("CookieState", {
   cipher_suite: uint(2),
   group: uint(2),
   hello_hash: opaque(32, 64),

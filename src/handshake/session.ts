@@ -49,7 +49,7 @@ const NOTHING = new Uint8Array(0);
 const FORMAT = 2;
 const text = opaque(0, 0xff);
 
-const SessionState = /* @__PURE__ */ struct("SessionState", {
+export const SessionState = /* @__PURE__ */ struct("SessionState", {
   format: uint(1),
   cipher_suite: uint(2),
   created_at: uint(6),

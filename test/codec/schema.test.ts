@@ -4,6 +4,9 @@ import { latin1 } from "../../src/bytes/bytes.ts";
 import { annotate, type Field, leaves } from "../../src/codec/annotate.ts";
 import { Alert, BODIES, LegacyServerHello, Record as TlsRecord } from "../../src/codec/messages.ts";
 import { decode, encode, fixed, type Schema, uint } from "../../src/codec/schema.ts";
+import { ImportedIdentity } from "../../src/engine/psk.ts";
+import { CookieState } from "../../src/handshake/cookie.ts";
+import { SessionState } from "../../src/handshake/session.ts";
 import { HkdfLabel } from "../../src/schedule/hkdf.ts";
 import { arbitraryOf, nodesOf, openEnded } from "../support/arbitrary.ts";
 import { codeOf } from "../support/errors.ts";
@@ -14,6 +17,9 @@ const SCHEMAS: readonly [string, Schema<unknown>][] = Object.entries({
   record: TlsRecord,
   legacy_server_hello: LegacyServerHello,
   hkdf_label: HkdfLabel,
+  session_state: SessionState,
+  cookie_state: CookieState,
+  imported_identity: ImportedIdentity,
 }) as [string, Schema<unknown>][];
 
 const RUNS = { numRuns: 60 };

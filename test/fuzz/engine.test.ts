@@ -8,18 +8,21 @@ import { equal, join } from "../../src/bytes/bytes.ts";
 import { parsePrivateKey } from "../../src/crypto/keys.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
-import { TlsEngine } from "../../src/engine/engine.ts";
+import { clientAftermath, serverAftermath } from "../../src/engine/aftermath.ts";
+import { type EngineLimits, TlsEngine } from "../../src/engine/engine.ts";
 import { resolveIdentity } from "../../src/engine/identity.ts";
+import { type ClientOptions, type ServerOptions, sealedCookies, sealedTickets } from "../../src/engine/index.ts";
 import { resolveClient, resolveLimits, resolveServer } from "../../src/engine/options.ts";
 import type { Side } from "../../src/errors.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
-import type { CommonConfig } from "../../src/handshake/config.ts";
+import type { ClientConfig, CommonConfig, ServerConfig } from "../../src/handshake/config.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
+import { decodeSession, encodeSession, type Session } from "../../src/handshake/session.ts";
 import { liveSources } from "../../src/handshake/sources.ts";
 import { zlibCompression } from "../../src/node/index.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { BULK_THRESHOLD, lateProvider } from "../support/late-provider.ts";
-import { type End, end, failures } from "../support/pair.ts";
+import { type End, end, exchange, failures } from "../support/pair.ts";
 import { Random } from "../support/random.ts";
 import { Rogue, type RogueOptions } from "../support/rogue.ts";
 import { seededProvider } from "../support/seeded.ts";
@@ -46,11 +49,37 @@ const serverOptions = {
   groups: ["x25519", "secp256r1"],
   identities: [resolveIdentity(files.server, node)],
 } as const;
-const configs = {
-  client: resolveClient(clientOptions),
-  server: resolveServer({ ...serverOptions, clientAuth: "on" }),
-  anonymous: resolveServer(serverOptions),
+let session: Session | undefined;
+const sessions = {
+  take: () => session,
+  put: (_scope: string, kept: Session) => expect(decodeSession(encodeSession(kept))).toEqual(kept),
 };
+const MAX_EARLY_DATA = 2000;
+const tickets = { store: sealedTickets({ keys: [new Uint8Array(32).fill(1)] }) };
+const psks = [{ identity: "a key", key: new Uint8Array(32).fill(7) }];
+const early = { sessions, offerEarlyData: true };
+const taking = (allowed: boolean) => ({
+  tickets,
+  acceptEarlyData: { antiReplay: { claim: () => allowed }, maxSize: MAX_EARLY_DATA },
+});
+/** What is offered and taken beside a full handshake. */
+const OPENINGS = {
+  full: [{}, {}],
+  resumed: [{ sessions }, { tickets }],
+  external: [{ psks }, { psks }],
+  cookie: [{}, { cookies: sealedCookies({ keys: [new Uint8Array(32).fill(2)] }) }],
+  early: [early, taking(true)],
+  "rejected early": [early, taking(false)],
+} as const satisfies Record<string, readonly [Partial<ClientOptions>, Partial<ServerOptions>]>;
+type Opening = keyof typeof OPENINGS;
+const configsOf = ([offers, answers]: (typeof OPENINGS)[Opening]) => ({
+  client: resolveClient({ ...clientOptions, ...offers }),
+  server: resolveServer({ ...serverOptions, ...answers, clientAuth: "on" }),
+  anonymous: resolveServer({ ...serverOptions, ...answers }),
+});
+const configs = Object.fromEntries(
+  Object.entries(OPENINGS).map(([opening, options]) => [opening, configsOf(options)]),
+) as Record<Opening, ReturnType<typeof configsOf>>;
 /** What else may be negotiated: then a CompressedCertificate comes in place of the Certificate. */
 const EXTENDED = {
   certificateCompression: [zlibCompression()],
@@ -75,7 +104,32 @@ function seeded<C extends CommonConfig>(config: C, provider: CryptoProvider, pkc
   return { ...config, provider, suites, groups, sources };
 }
 
+function clientEngine(config: ClientConfig, limits: EngineLimits): TlsEngine {
+  return new TlsEngine("client", (effects) => clientHandshake(config, effects), limits, clientAftermath(config));
+}
+
+function serverEngine(config: ServerConfig, limits: EngineLimits): TlsEngine {
+  return new TlsEngine("server", (effects) => serverHandshake(config, effects), limits, serverAftermath(config));
+}
+
+function keepFirst(kept: Session): void {
+  session ??= kept;
+}
+
+// The connection that is resumed, the same in every run.
+{
+  const provider = seededProvider(node, new Random(0));
+  const { client, server } = configs.early;
+  const keep = { take: () => undefined, put: keepFirst };
+  exchange(
+    end(clientEngine({ ...seeded(client, provider, keys.client), sessions: keep }, limits)),
+    end(serverEngine(seeded(server, provider, keys.server), limits)),
+  );
+  if (session === undefined) throw new Error("no session to resume");
+}
+
 interface Case {
+  readonly opening: Opening;
   readonly random: Random;
   readonly victimSide: Side;
   readonly layer: "message" | "record" | "wire";
@@ -87,6 +141,7 @@ function caseOf(seed: number): Case {
   const layers = ["message", "message", "message", "record", "wire", "wire"] as const;
   return {
     random,
+    opening: random.chance(0.5) ? "full" : random.pick(Object.keys(OPENINGS) as Opening[]),
     victimSide: random.pick(["client", "server"]),
     layer: random.pick(layers),
     late: random.chance(0.15),
@@ -94,36 +149,47 @@ function caseOf(seed: number): Case {
 }
 
 /** A victim that counts its alerts, and the rogue to meet it. */
-function cast({ random, victimSide, layer, late }: Case): { victim: End; rogue: Rogue; alerts: () => number } {
+function cast({ random, victimSide, layer, late, opening }: Case): { victim: End; rogue: Rogue; alerts: () => number } {
   const retry = random.chance(0.2);
   const anonymous = random.chance(0.15);
   const honest = seededProvider(node, random);
   const provider = late ? lateProvider(honest, { seed: random.integer(2 ** 31) }) : honest;
   let alerts = 0;
   const observed = {
-    ...limits,
+    ...(opening === "cookie" ? resolveLimits({ ...common, ...OPENINGS.cookie[1] }) : limits),
     observer: (seen: { kind: string; direction?: string; type?: unknown }) => {
       if (seen.kind === "record" && seen.direction === "sent" && seen.type === 21) alerts++;
     },
   };
   const more = random.chance(0.3) ? EXTENDED : {};
-  const server = { ...(anonymous ? configs.anonymous : configs.server), ...more };
+  const server = { ...configs[opening][anonymous ? "anonymous" : "server"], ...more };
   const retrying = { ...server, groups: server.groups.filter(({ name }) => !retry || name === "secp256r1") };
   const options = rogueOptions(random, layer);
-  const client = { ...configs.client, ...more };
+  const client = { ...configs[opening].client, ...more };
   const victim =
     victimSide === "client"
-      ? new TlsEngine("client", (effects) => clientHandshake(seeded(client, provider, keys.client), effects), observed)
-      : new TlsEngine(
-          "server",
-          (effects) => serverHandshake(seeded(retrying, provider, keys.server), effects),
-          observed,
-        );
+      ? clientEngine(seeded(client, provider, keys.client), observed)
+      : serverEngine(seeded(retrying, provider, keys.server), observed);
   const rogue =
     victimSide === "client"
       ? new Rogue({ server: seeded(retrying, honest, keys.server) }, options)
       : new Rogue({ client: seeded(client, honest, keys.client) }, options);
-  return { victim: end(victim), rogue: rogue.start(), alerts: () => alerts };
+  const cast = { victim: end(victim), rogue: rogue.start(), alerts: () => alerts };
+  if (opening === "early" || opening === "rejected early") {
+    for (let i = random.integer(3); i > 0; i--) sendEarly(random, layer, cast);
+  }
+  return cast;
+}
+
+/** Early data of whichever side is the client, more than is allowed now and then. */
+function sendEarly(random: Random, layer: Case["layer"], { victim, rogue }: { victim: End; rogue: Rogue }): void {
+  const content = random.bytes(1 + random.integer(random.chance(0.1) ? 5000 : 500));
+  if (victim.engine.side === "client") {
+    victim.engine.writeEarlyData(content);
+    return;
+  }
+  const record = { type: 23, content };
+  for (const sent of layer === "wire" || random.chance(0.5) ? [record] : mutateRecord(random, record)) rogue.send(sent);
 }
 
 function rogueOptions(random: Random, layer: Case["layer"]): RogueOptions {
@@ -187,10 +253,11 @@ function afterwards(random: Random, rogue: Rogue, data: Uint8Array[]): void {
 /** Runs one case; throws where the victim breaks a promise. Gives what became of it and all that the victim sent. */
 async function run(seed: number): Promise<{ readonly outcome: string; readonly sent: Uint8Array }> {
   const current = caseOf(seed);
-  const { random, layer, late, victimSide } = current;
+  const { random, layer, late, victimSide, opening } = current;
   const { victim, rogue, alerts } = cast(current);
   const { engine } = victim;
   const sent: Uint8Array[] = [];
+  const earlyData: Uint8Array[] = [];
   let wroteMore = 0;
   let damage = layer === "wire" ? 1 + random.integer(2) : 0;
   for (let rounds = 0, idle = 0; idle < (late ? 24 : 1); rounds++) {
@@ -206,7 +273,7 @@ async function run(seed: number): Promise<{ readonly outcome: string; readonly s
       const length = random.chance(0.7) ? up.length : 1 + random.integer(200);
       const piece = up.subarray(at, at + length);
       at += piece.length;
-      feed(victim, piece, random);
+      feed(victim, piece, random, earlyData);
     }
     idle = up.length + down.length > 0 ? 0 : idle + 1;
     if (idle > 0 && rogue.result !== undefined && engine.error === undefined && wroteMore < 3) {
@@ -222,6 +289,9 @@ async function run(seed: number): Promise<{ readonly outcome: string; readonly s
   engine.receiveEnd();
   for (let turns = 0; turns < 200 && engine.busy; turns++) await new Promise((resolve) => setImmediate(resolve));
   check(victim, alerts());
+  if (join(earlyData).length > (opening === "early" && victimSide === "server" ? MAX_EARLY_DATA : 0)) {
+    throw new Error("more early data than there may be");
+  }
   if (layer === "wire") {
     const received = join(victim.received);
     const all = join(sent);
@@ -230,10 +300,10 @@ async function run(seed: number): Promise<{ readonly outcome: string; readonly s
     }
   }
   const outcome = beforeEnd?.code ?? (engine.result === undefined ? "waiting" : "connected");
-  return { outcome: `${victimSide} ${layer} ${late ? "late" : "sync"} ${outcome}`, sent: join(rogue.wire) };
+  return { outcome: `${victimSide} ${opening} ${layer} ${late ? "late" : "sync"} ${outcome}`, sent: join(rogue.wire) };
 }
 
-function feed(victim: End, bytes: Uint8Array, random: Random): void {
+function feed(victim: End, bytes: Uint8Array, random: Random, early: Uint8Array[]): void {
   const { engine } = victim;
   for (let rest = bytes; rest.length > 0; ) {
     const taken = engine.receive(rest);
@@ -242,6 +312,7 @@ function feed(victim: End, bytes: Uint8Array, random: Random): void {
     const before = victim.received.length;
     if (rest.length > 0 || random.chance(0.8)) {
       for (let chunk = engine.read(); chunk !== undefined; chunk = engine.read()) victim.received.push(chunk);
+      for (let chunk = engine.readEarlyData(); chunk !== undefined; chunk = engine.readEarlyData()) early.push(chunk);
     }
     if (taken === 0 && victim.received.length === before) {
       // It waits for an answer of its own: what it has not taken is lost, as when a transport gives up.
@@ -289,6 +360,7 @@ describe(`${CASES} damaged handshakes from seed ${SEED} on`, () => {
     if (process.env.FUZZ_SHOW) console.info([...outcomes].sort(([, a], [, b]) => b - a));
     expect(count("message")).toBeGreaterThanOrEqual(0.45 * CASES);
     expect(count("late")).toBeGreaterThan(0.1 * CASES);
+    for (const opening of Object.keys(OPENINGS)) expect(count(` ${opening} `)).toBeGreaterThan(0.05 * CASES);
     for (const side of ["client", "server"]) expect(count(side)).toBeGreaterThan(0.4 * CASES);
     for (const part of [
       "connected",

@@ -9,7 +9,7 @@ import type { OutgoingRecord } from "../support/rogue.ts";
 import { rawMessage } from "../support/world.ts";
 
 /** Bytes changed, lost, repeated or added anywhere. */
-function mutateBytes(random: Random, bytes: Uint8Array): Uint8Array {
+export function mutateBytes(random: Random, bytes: Uint8Array): Uint8Array {
   if (bytes.length === 0) return random.bytes(random.integer(8));
   const at = random.integer(bytes.length);
   const to = at + random.integer(Math.min(64, bytes.length - at)) + 1;

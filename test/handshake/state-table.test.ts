@@ -2,10 +2,12 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { KeyUpdate, messageName, NewSessionTicket } from "../../src/codec/messages.ts";
 import { encode } from "../../src/codec/schema.ts";
+import { type ClientOptions, type ServerOptions, sealedTickets } from "../../src/engine/index.ts";
 import type { Side } from "../../src/errors.ts";
 import type { StateName } from "../../src/flow.ts";
+import type { Session } from "../../src/handshake/session.ts";
 import { zlibCompression } from "../../src/node/index.ts";
-import { type End, failure, failures } from "../support/pair.ts";
+import { type End, exchange, failure, failures } from "../support/pair.ts";
 import { expectFailed, verdict } from "../support/refusal.ts";
 import { confront, type OutgoingRecord, type Rogue, type RogueOptions } from "../support/rogue.ts";
 import { createWorld, rawMessage, type World } from "../support/world.ts";
@@ -37,6 +39,8 @@ const TYPES = {
 } as const;
 type MessageName = keyof typeof TYPES;
 
+type Opening = "resumed" | "external key" | "early data" | "rejected early data";
+
 interface Row {
   readonly title: string;
   readonly victim: Side;
@@ -48,6 +52,8 @@ interface Row {
   readonly clientAuth?: "off" | "on";
   /** The victim takes compressed certificates. */
   readonly compression?: true;
+  /** What the client offers beside a full handshake, and what becomes of it. */
+  readonly opening?: Opening;
   readonly legal: readonly MessageName[];
   /** change_cipher_spec is dropped here; elsewhere it is an error (RFC 8446 5). */
   readonly dropsChangeCipherSpec: boolean;
@@ -106,6 +112,36 @@ const ROWS: readonly Row[] = [
     inPlaceOf: undefined,
     dropsChangeCipherSpec: false,
   },
+  ...(["resumed", "external key", "early data", "rejected early data"] as const).flatMap((opening) => [
+    client("WAIT_FINISHED", "finished", ["finished"], { title: `WAIT_FINISHED, ${opening}`, opening }),
+    client("CONNECTED", "finished", ["new_session_ticket", "key_update"], {
+      title: `CONNECTED, ${opening}`,
+      inPlaceOf: undefined,
+      dropsChangeCipherSpec: false,
+      opening,
+    }),
+    server("START", "client_hello", ["client_hello"], {
+      title: `START, ${opening}`,
+      dropsChangeCipherSpec: false,
+      opening,
+    }),
+    server("WAIT_FINISHED", "finished", ["finished"], { title: `WAIT_FINISHED, ${opening}`, opening }),
+    server("CONNECTED", "finished", ["key_update"], {
+      title: `CONNECTED, ${opening}`,
+      inPlaceOf: undefined,
+      dropsChangeCipherSpec: false,
+      opening,
+    }),
+  ]),
+  // A client learns of the rejection from EncryptedExtensions, and until then is in the states of early data.
+  ...(["resumed", "external key", "early data"] as const).flatMap((opening) => [
+    client("WAIT_SH", "server_hello", ["server_hello", "hello_retry_request"], {
+      title: `WAIT_SH, ${opening}`,
+      opening,
+    }),
+    client("WAIT_EE", "encrypted_extensions", ["encrypted_extensions"], { title: `WAIT_EE, ${opening}`, opening }),
+  ]),
+  server("WAIT_EOED", "end_of_early_data", ["end_of_early_data"], { opening: "early data" }),
   server("START", "client_hello", ["client_hello"], { dropsChangeCipherSpec: false }),
   server("START", "client_hello", ["client_hello"], { title: "START after a retry", retry: true, nth: 2 }),
   server("WAIT_CERT", "certificate", ["certificate"]),
@@ -131,11 +167,37 @@ const ROWS: readonly Row[] = [
 ];
 
 let world: World;
+let session: Session;
+const tickets = { store: sealedTickets() };
+const sessions = {
+  take: () => session,
+  put: () => {},
+};
+const psks = [{ identity: "a key", key: new Uint8Array(32).fill(7) }];
+const early = { sessions, offerEarlyData: true };
+const taking = (allowed: boolean) => ({ tickets, acceptEarlyData: { antiReplay: { claim: () => allowed } } });
+const OPENINGS: Readonly<Record<Opening, readonly [Partial<ClientOptions>, Partial<ServerOptions>]>> = {
+  resumed: [{ sessions }, { tickets }],
+  "external key": [{ psks }, { psks, clientAuth: "off" }],
+  "early data": [early, taking(true)],
+  "rejected early data": [early, taking(false)],
+};
+
+/** Early data that nobody wants is dropped until something opens with the right key (RFC 8446 4.2.10). */
+function skips(row: Row): boolean {
+  return row.victim === "server" && row.state === "WAIT_FINISHED" && row.opening === "rejected early data";
+}
+
 /** Well-formed messages, out of a handshake with everything in it. */
 const samples = new Map<MessageName, Uint8Array>();
 
 beforeAll(async () => {
   world = await createWorld(2);
+  const put = (_scope: string, kept: Session) => {
+    session = kept;
+  };
+  exchange(world.honestClient({ sessions: { take: () => undefined, put } }), world.honestServer(taking(true)));
+  expect(session.maxEarlyData).toBeGreaterThan(0);
   const tamper = (message: Uint8Array, name: string) => {
     samples.set(name as MessageName, message);
     return undefined;
@@ -171,10 +233,13 @@ function meet(row: Row, ...intruders: readonly OutgoingRecord[]): [End, Rogue] {
   const groups = row.retry ? (["secp256r1"] as const) : undefined;
   const auth = row.clientAuth ?? "on";
   const more = row.compression ? { certificateCompression: [zlibCompression()] } : {};
+  const [offers = {}, answers = {}] = row.opening === undefined ? [] : OPENINGS[row.opening];
+  const client = { ...more, ...offers };
+  const server = { groups, clientAuth: auth, ...more, ...answers };
   const [victim, rogue] =
     row.victim === "client"
-      ? [world.honestClient(more), world.rogueServer({ records }, { groups, clientAuth: auth, ...more })]
-      : [world.honestServer({ groups, clientAuth: auth, ...more }), world.rogueClient({ records }, more)];
+      ? [world.honestClient(client), world.rogueServer({ records }, server)]
+      : [world.honestServer(server), world.rogueClient({ records }, client)];
   confront(victim, rogue);
   if (row.inPlaceOf === undefined) {
     for (const intruder of intruders) rogue.send(intruder);
@@ -215,11 +280,16 @@ for (const victim of ["client", "server"] as const) {
     it("given application data", () => {
       const [end, rogue] = meet(row, { type: 23, content: Uint8Array.of(1) });
       if (row.state === "CONNECTED") expect([failure(end), end.received]).toEqual([undefined, [Uint8Array.of(1)]]);
+      else if (row.state === "WAIT_EOED") expect(end.engine.readEarlyData()).toEqual(Uint8Array.of(1));
       else expectFailed(end, rogue, verdict("ERR_SSL_UNEXPECTED_MESSAGE", row.state));
     });
 
     it("given application data in the clear", () => {
       const [end, rogue] = meet(row, { type: 23, content: new Uint8Array(40), plain: true });
+      if (skips(row)) {
+        expect([failure(end), end.engine.state]).toEqual([undefined, row.state]);
+        return;
+      }
       const code = keyed(row) ? "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC" : "ERR_SSL_UNEXPECTED_MESSAGE";
       expectFailed(end, rogue, verdict(code, row.state));
     });
