@@ -46,6 +46,8 @@ export interface TestCertificateOptions {
   /** False: no basicConstraints. */
   readonly basicConstraints?: boolean;
   readonly extensions?: readonly ExtensionInput[];
+  /** Big-endian magnitude. */
+  readonly serialNumber?: Uint8Array;
   /** Signs in the issuer's stead. */
   readonly signer?: CertificateSigner;
 }
@@ -66,7 +68,7 @@ export async function makeCertificate(options: TestCertificateOptions = {}): Pro
   const now = Date.now();
   const der = await issueCertificate(
     {
-      serialNumber: randomSerialNumber(),
+      serialNumber: options.serialNumber ?? randomSerialNumber(),
       issuer: issuer?.name ?? name,
       subject: name,
       notBefore: options.notBefore ?? now - DAY,
