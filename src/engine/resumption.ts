@@ -5,6 +5,7 @@ import type { CookieProtector } from "../handshake/cookie.ts";
 import type { Session } from "../handshake/session.ts";
 import type { AntiReplay, TicketStore } from "../handshake/tickets.ts";
 import { SealingKeys } from "./sealing.ts";
+import { within } from "./within.ts";
 
 /** Options of {@link sealedTickets}. */
 export interface SealedTicketsOptions {
@@ -23,6 +24,7 @@ export interface SealedTickets extends TicketStore {
   setKeys(keys: readonly Uint8Array[]): void;
 }
 
+const MAX_SECONDS = 2 ** 31;
 /** Seconds: a ticket outlives the key that sealed it by this much at most. */
 const MAX_TICKET_SECONDS = 604_800;
 
@@ -30,6 +32,7 @@ const MAX_TICKET_SECONDS = 604_800;
  * Stateless tickets: the session is in the ticket, sealed with AES-256-GCM under a subkey of its own. They can be used
  * more than once while they live (RFC 8446 8.1), so early data still needs a strike register.
  *
+ * @throws TlsError `ERR_TLS_OPTION` for numbers out of range, and keys of another length than 32 bytes.
  * @example
  * ```ts
  * const tickets = { store: sealedTickets() };
@@ -38,7 +41,8 @@ const MAX_TICKET_SECONDS = 604_800;
  * ```
  */
 export function sealedTickets(options: SealedTicketsOptions = {}): SealedTickets {
-  const { keys, rotateAfter = 43_200 } = options;
+  const { keys } = options;
+  const rotateAfter = within(options.rotateAfter, 1, MAX_SECONDS, 43_200, "rotateAfter");
   const ring = new SealingKeys("mutls ticket", { keys, rotateAfter, lifetime: MAX_TICKET_SECONDS });
   return {
     issue: (state, _expires, { provider, now }) => ring.seal(provider, state, now),
@@ -127,6 +131,7 @@ export interface StrikeRegisterOptions {
  * have been seen by a process that is gone, and is refused. Servers that open each other's tickets need one register for
  * all of them, an {@link AntiReplay} over a store that they share.
  *
+ * @throws TlsError `ERR_TLS_OPTION` for numbers out of range.
  * @example
  * ```ts
  * const register = strikeRegister();
@@ -136,8 +141,9 @@ export interface StrikeRegisterOptions {
  * ```
  */
 export function strikeRegister(options: StrikeRegisterOptions = {}): AntiReplay {
-  const { capacity = 100_000, window = 60, clock = Date.now } = options;
-  const half = 500 * window;
+  const { clock = Date.now } = options;
+  const capacity = within(options.capacity, 1, 2 ** 24, 100_000, "capacity");
+  const half = 500 * within(options.window, 1, MAX_SECONDS, 60, "window");
   let since = clock();
   const seen = new Map<string, number>();
   return {
@@ -176,6 +182,7 @@ export interface SessionCacheOptions {
  * Sessions in memory. One cache may serve any number of clients: a session is found again only under the same server
  * name, trust, identities and protocols.
  *
+ * @throws TlsError `ERR_TLS_OPTION` for numbers out of range.
  * @example
  * ```ts
  * const sessions = sessionCache();
@@ -184,7 +191,8 @@ export interface SessionCacheOptions {
  * ```
  */
 export function sessionCache(options: SessionCacheOptions = {}): SessionCache {
-  const { perScope = 4, scopes = 256 } = options;
+  const perScope = within(options.perScope, 1, 2 ** 24, 4, "perScope");
+  const scopes = within(options.scopes, 1, 2 ** 24, 256, "scopes");
   const kept = new Map<string, Session[]>();
   return {
     put(scope, session) {
@@ -216,6 +224,7 @@ const TIME_LENGTH = 6;
  * Cookies for servers that keep nothing between the two ClientHellos of a retry (RFC 8446 4.2.2): any server with the
  * same keys can go on with the second, in an engine of its own.
  *
+ * @throws TlsError `ERR_TLS_OPTION` for numbers out of range, and keys of another length than 32 bytes.
  * @example
  * ```ts
  * const cookies = sealedCookies({ lifetime: 10 });
@@ -224,7 +233,8 @@ const TIME_LENGTH = 6;
  * ```
  */
 export function sealedCookies(options: SealedCookiesOptions = {}): CookieProtector {
-  const { keys, lifetime = 30 } = options;
+  const { keys } = options;
+  const lifetime = within(options.lifetime, 1, MAX_SECONDS, 30, "lifetime");
   const ring = new SealingKeys("mutls cookie", { keys, rotateAfter: 3600, lifetime });
   return {
     seal(state, { provider, now }) {

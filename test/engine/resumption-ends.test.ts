@@ -5,6 +5,7 @@ import {
   type ClientOptions,
   type ServerOptions,
   type SessionCache,
+  sealedCookies,
   sealedTickets,
   sessionCache,
   storedTickets,
@@ -155,6 +156,17 @@ it("single-use tickets in memory are bounded by number and by bytes", async () =
   };
   expect(await kept(10_005, 10)).toBe(10_000);
   expect(await kept(1030, 0x8000)).toBe(1024);
+});
+
+it.each<[string, () => unknown]>([
+  ["a strike register's window", () => strikeRegister({ window: Number.NaN })],
+  ["a strike register's capacity", () => strikeRegister({ capacity: Number.NaN })],
+  ["a session cache's scopes", () => sessionCache({ scopes: Number.NaN })],
+  ["a session cache's depth", () => sessionCache({ perScope: 0 })],
+  ["a ticket key's age", () => sealedTickets({ rotateAfter: Number.NaN })],
+  ["a cookie's lifetime", () => sealedCookies({ lifetime: -1 })],
+])("what is no number of anything is refused: %s", (_, make) => {
+  expect(make).toThrow(expect.objectContaining({ code: "ERR_TLS_OPTION" }));
 });
 
 describe("the strike register", () => {
