@@ -13,7 +13,7 @@ import { provider, psksOf } from "./credentials.ts";
 import type { Settings } from "./flags.ts";
 
 /** Something is not as the runner expects it. */
-export class Unexpected extends Error {}
+class Unexpected extends Error {}
 
 export function expect(holds: boolean, otherwise: string): void {
   if (!holds) throw new Unexpected(otherwise);
