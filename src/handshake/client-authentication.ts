@@ -36,7 +36,7 @@ export function* authenticateClient(
     transcript.add(message.bytes);
     return NOBODY;
   }
-  const peer = yield* verifyClient(config, choice, peerCertificates);
+  const peer = yield* verifyClient(config, choice, peerCertificates, received.ocspResponse);
   transcript.add(message.bytes);
   message = yield* receive("WAIT_CV", ["certificate_verify"]);
   const peerSignatureScheme = yield* checkCertificateVerify(config, message, peer, transcript);
@@ -55,9 +55,11 @@ export function* verifyClient(
   config: ServerConfig,
   choice: ServerChoice,
   certificates: readonly Uint8Array[],
+  ocspResponse: Uint8Array | undefined,
 ): Flow<PeerIdentity> {
   const request = {
     certificates,
+    ocspResponse,
     role: "client",
     name: undefined,
     time: config.now(),

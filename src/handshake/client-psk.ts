@@ -89,7 +89,7 @@ function* usableSession(config: ClientConfig): Flow<UsableSession | undefined> {
   if (!keyInUse) {
     if (session.peerCertificates.length === 0) return undefined;
     try {
-      peer = yield* verifyServer(config, session.peerCertificates);
+      peer = yield* verifyServer(config, session.peerCertificates, session.peerOcspResponse);
     } catch (error) {
       if (error instanceof TlsError && error.rejection !== undefined) return undefined;
       throw error;
@@ -114,9 +114,14 @@ function allowsEarlyData({ alpn }: ClientConfig, session: Session): boolean {
 }
 
 /** Verifies the server's chain and name, at the first handshake and before every resumption. */
-export function verifyServer(config: ClientConfig, certificates: readonly Uint8Array[]): Flow<PeerIdentity> {
+export function verifyServer(
+  config: ClientConfig,
+  certificates: readonly Uint8Array[],
+  ocspResponse: Uint8Array | undefined,
+): Flow<PeerIdentity> {
   return config.verifier.verify({
     certificates,
+    ocspResponse,
     role: "server",
     name: config.checkName ? config.serverName : undefined,
     time: config.now(),

@@ -228,7 +228,7 @@ function* authenticateServer(config: ClientConfig, transcript: Transcript, offer
   const { certificates: peerCertificates } = received;
   if (peerCertificates.length === 0)
     throw fault("ERR_TLS_DECODE_ERROR", "the server sent no certificate (RFC 8446 4.4.2.4)");
-  const peer = yield* verifyServer(config, peerCertificates);
+  const peer = yield* verifyServer(config, peerCertificates, received.ocspResponse);
   transcript.add(message.bytes);
 
   message = yield* receive("WAIT_CV", ["certificate_verify"]);

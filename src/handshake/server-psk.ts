@@ -161,7 +161,7 @@ function* verifyAgain({ config, choice }: PskQuestion, session: Session): Flow<P
   const { peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } = session;
   if (peerCertificates.length === 0) return NOBODY;
   try {
-    const peer = yield* verifyClient(config, choice, peerCertificates);
+    const peer = yield* verifyClient(config, choice, peerCertificates, peerOcspResponse);
     return { peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts };
   } catch (error) {
     if (error instanceof TlsError && error.rejection !== undefined) return undefined;

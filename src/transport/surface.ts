@@ -45,6 +45,13 @@ export type { Certificate } from "../x509/certificate.ts";
 export type { PeerIdentity, PeerNames } from "../x509/identity.ts";
 export { parseCertificate } from "../x509/parse.ts";
 export { type PinMismatch, type PinOptions, pinnedVerifier, pinOf } from "../x509/pins.ts";
+export {
+  type CrlSource,
+  type RevocationChecker,
+  type RevocationFetch,
+  type RevocationOptions,
+  revocationChecker,
+} from "../x509/revocation.ts";
 export { type TrustSource, TrustStore, trustStore } from "../x509/trust.ts";
 export {
   acceptAnyVerifier,

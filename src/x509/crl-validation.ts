@@ -50,8 +50,12 @@ export interface CrlSources {
   fetch(point: DistributionPoint): Flow<readonly CertificateRevocationList[]>;
   /** Certificates with this subject that may be a CRL signer's, the path's own not among them. */
   signersNamed(name: DistinguishedName): readonly Certificate[];
-  /** Why such a certificate is not to be trusted under the path's anchor; `undefined` when it is. */
-  distrust(signer: Certificate): Flow<Obstacle | undefined>;
+  /**
+   * Why such a certificate is not to be trusted under the path's anchor; `undefined` when it is.
+   *
+   * @param certificate - Whose status is asked for.
+   */
+  distrust(signer: Certificate, certificate: Certificate): Flow<Obstacle | undefined>;
   /** Why this is no signature by this key. */
   signatureFault(crl: CertificateRevocationList, signer: Certificate): Flow<Obstacle | undefined>;
 }
@@ -83,6 +87,12 @@ export function* crlStatus(
     }
   }
   return { status: "unknown", ...question.obstacle };
+}
+
+/** True where a certificate's issuer says that the certificate's own key signs the CRL for it. */
+export function answersForItself(certificate: Certificate): boolean {
+  const { subject } = certificate;
+  return pointsOf(certificate).some(({ crlIssuers }) => crlIssuers?.some((name) => name.equals(subject)));
 }
 
 function pointsOf({ extensions, issuer }: Certificate): DistributionPoint[] {
@@ -170,7 +180,7 @@ class Question {
       const obstacle =
         usageFault(candidate) ??
         (yield* this.#sources.signatureFault(crl, candidate)) ??
-        (trusted.includes(candidate) ? undefined : yield* this.#sources.distrust(candidate));
+        (trusted.includes(candidate) ? undefined : yield* this.#sources.distrust(candidate, this.#certificate));
       if (obstacle === undefined) return candidate;
       this.#note(obstacle);
     }

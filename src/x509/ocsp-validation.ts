@@ -15,8 +15,9 @@ import {
   type SingleResponse,
 } from "./ocsp.ts";
 import { parseCertificate } from "./parse.ts";
+import type { LegacySignatures } from "./path.ts";
 import { isoTime } from "./rules.ts";
-import { signatureProblem, type WeakSignatureVerifier } from "./status-signature.ts";
+import { signatureProblem } from "./status-signature.ts";
 
 /** What is asked. */
 export interface OcspQuestion {
@@ -27,7 +28,7 @@ export interface OcspQuestion {
   readonly provider: CryptoProvider;
   /** The request's; then the response must repeat it. */
   readonly nonce?: Uint8Array | undefined;
-  readonly weakSignatures?: WeakSignatureVerifier | undefined;
+  readonly legacySignatures?: LegacySignatures | undefined;
   /** Why an appointed responder's certificate is not to be believed; asked where it has no id-pkix-ocsp-nocheck. */
   distrust?(responder: Certificate): Flow<string | undefined>;
 }
@@ -80,9 +81,9 @@ function strictest(answers: readonly SingleResponse[], { serialNumber }: OcspSub
 
 /** RFC 6960 4.2.2.2: the issuer itself, or who has its certificate for this from the issuer directly. */
 function* responderProblem(response: OcspResponse, question: OcspQuestion): Flow<string | undefined> {
-  const { issuer, provider, weakSignatures } = question;
+  const { issuer, provider, legacySignatures } = question;
   if (isResponder(response, issuer)) {
-    const problem = yield* signatureProblem(response, issuer.publicKey, provider, weakSignatures);
+    const problem = yield* signatureProblem(response, issuer.publicKey, provider, legacySignatures);
     if (problem === undefined) return undefined;
   }
   let last = "its responder is neither the issuer nor among the certificates in it";
@@ -91,8 +92,8 @@ function* responderProblem(response: OcspResponse, question: OcspQuestion): Flow
     if (responder === undefined || !isResponder(response, responder)) continue;
     const problem =
       appointmentProblem(responder, question) ??
-      (yield* signatureProblem(responder, issuer.publicKey, provider, weakSignatures)) ??
-      (yield* signatureProblem(response, responder.publicKey, provider, weakSignatures)) ??
+      (yield* signatureProblem(responder, issuer.publicKey, provider, legacySignatures)) ??
+      (yield* signatureProblem(response, responder.publicKey, provider, legacySignatures)) ??
       (yield* revocationProblem(responder, question));
     if (problem === undefined) return undefined;
     last = `its responder ${responder.subject.text}: ${problem}`;

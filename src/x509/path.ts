@@ -30,6 +30,8 @@ export interface PathRequest {
   readonly limits: WorkLimits;
   readonly legacySignatures: LegacySignatures | undefined;
   readonly provider: CryptoProvider;
+  /** Why a path that is right in all else is not to be taken: a certificate in it is revoked. */
+  readonly refuses?: ((path: Path) => Flow<Violation | undefined>) | undefined;
 }
 
 /**
@@ -148,7 +150,7 @@ class Search implements RuleContext {
         brokenRule({ certificate, below: path, isAnchor }, this) ?? (yield* this.#signature(subject, certificate));
       if (broken === undefined) {
         const longer: Path = [...path, certificate];
-        const found = isAnchor ? this.#complete(longer) : yield* this.extend(longer);
+        const found = isAnchor ? yield* this.#complete(longer) : yield* this.extend(longer);
         if (found !== undefined) return found;
         explained = true;
         continue;
@@ -163,14 +165,17 @@ class Search implements RuleContext {
     return undefined;
   }
 
-  /** What can only be judged of a whole path, RFC 5280 6.1.3 (d) to (f). */
-  #complete(path: Path): Path | undefined {
+  /** What can only be judged of a whole path, RFC 5280 6.1.3 (d) to (f) and then (a) (3). */
+  *#complete(path: Path): Flow<Path | undefined> {
     const { anchorsConstrain, policies } = this.policy;
     const anchor = anchorsConstrain ? path[path.length - 1] : undefined;
     const outcome = checkPolicies(path.slice(0, -1), policies, anchor);
-    if (outcome.valid) return path;
-    const { certificate, reason } = outcome;
-    this.fail({ certificate, code: "CERT_POLICY_REQUIRED", reason, path, rank: RANK.rule });
+    const { refuses } = this.#request;
+    const refused: Violation | undefined = outcome.valid
+      ? refuses && (yield* refuses(path))
+      : { certificate: outcome.certificate, code: "CERT_POLICY_REQUIRED", reason: outcome.reason };
+    if (refused === undefined) return path;
+    this.fail({ ...refused, path, rank: RANK.rule });
     return undefined;
   }
 

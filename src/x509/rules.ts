@@ -40,6 +40,8 @@ export interface PathPolicy {
   /** OID of extKeyUsage or `any`; `undefined`: TLS, by role. */
   readonly purpose: string | Purpose | undefined;
   readonly profile: Profile | undefined;
+  /** OIDs of critical extensions that are honoured elsewhere. */
+  readonly understands: readonly string[];
 }
 
 /** What the rules look at besides the certificate. */
@@ -83,7 +85,7 @@ export function brokenRule(place: Place, context: RuleContext): Violation | unde
 const criticalExtensions: Rule = ({ certificate: { unhandledCritical } }, { policy }) => {
   if (unhandledCritical.length === 0) return undefined;
   const understood = typeof policy.purpose === "object" ? (policy.purpose.understands ?? []) : [];
-  const unknown = unhandledCritical.filter((oid) => !understood.includes(oid));
+  const unknown = unhandledCritical.filter((oid) => !understood.includes(oid) && !policy.understands.includes(oid));
   if (unknown.length === 0) return undefined;
   return ["CERT_UNHANDLED_CRITICAL_EXTENSION", `critical extension ${unknown.join(", ")} is not understood`];
 };

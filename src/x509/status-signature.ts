@@ -2,7 +2,8 @@
 import type { CryptoProvider, PublicKey } from "../crypto/provider.ts";
 import { certificateSignatureAlgorithm } from "../crypto/signatures.ts";
 import { TlsError } from "../errors.ts";
-import { type Awaitable, type Flow, wait } from "../flow.ts";
+import { type Flow, wait } from "../flow.ts";
+import type { LegacySignatures } from "./path.ts";
 import { keyText } from "./rules.ts";
 
 /** Something signed, with its AlgorithmIdentifier. */
@@ -12,24 +13,12 @@ interface Signed {
   readonly signature: Uint8Array;
 }
 
-/**
- * Verifies a signature by an algorithm that is refused by default, such as SHA-1 with RSA.
- *
- * @param algorithm - OpenSSL's name of it, such as `sha1WithRSAEncryption`.
- */
-export type WeakSignatureVerifier = (
-  algorithm: string,
-  spki: Uint8Array,
-  message: Uint8Array,
-  signature: Uint8Array,
-) => Awaitable<boolean>;
-
 /** Why this is no signature by `key`, or none that counts; `undefined` when it is. */
 export function* signatureProblem(
   signed: Signed,
   key: PublicKey,
   provider: CryptoProvider,
-  weak: WeakSignatureVerifier | undefined,
+  legacy: LegacySignatures | undefined,
 ): Flow<string | undefined> {
   const { tbs, signature } = signed;
   let algorithm: ReturnType<typeof certificateSignatureAlgorithm>;
@@ -41,11 +30,9 @@ export function* signatureProblem(
   }
   if (algorithm === undefined) return "its signature algorithm is not known";
   if (algorithm.type === "weak") {
-    if (weak === undefined) return `it is signed with ${algorithm.name}`;
-    const { name } = algorithm;
-    return (yield* wait("verify_signature", weak(name, key.spki, tbs, signature)))
-      ? undefined
-      : "it is not signed by that key";
+    const verified = legacy?.(algorithm.name, key.spki, tbs, signature);
+    if (verified === undefined) return `it is signed with ${algorithm.name}`;
+    return (yield* wait("verify_signature", verified)) ? undefined : "it is not signed by that key";
   }
   if (!provider.canVerify(key.algorithm, algorithm)) {
     return `such a signature cannot be verified with a key of the kind ${keyText(key.algorithm)}`;

@@ -7,8 +7,9 @@ import { rejection } from "./explain.ts";
 import { type PeerIdentity, peerIdentity } from "./identity.ts";
 import { matchName, type ReferenceName, referenceName } from "./names.ts";
 import { parseCertificate } from "./parse.ts";
-import { findPath, type LegacySignatures } from "./path.ts";
+import { findPath, type LegacySignatures, type Path } from "./path.ts";
 import type { PolicyInputs } from "./policies.ts";
+import type { RevocationChecker } from "./revocation.ts";
 import type { PathPolicy, Profile, Purpose } from "./rules.ts";
 import type { TrustStore } from "./trust.ts";
 
@@ -23,6 +24,8 @@ export interface VerifyRequest {
   /** ms since the epoch. */
   readonly time: number;
   readonly provider: CryptoProvider;
+  /** DER OCSPResponse that the peer stapled; at a resumption the one that its session began with. */
+  readonly ocspResponse?: Uint8Array | undefined;
 }
 
 /** Decides about peers' certificates. A flow, so that it is synchronous where the provider is. */
@@ -69,6 +72,8 @@ export interface TrustVerifierOptions {
   readonly legacySignatures?: LegacySignatures | undefined;
   /** Certificate policies asked for, RFC 5280 6.1.1. Default: none. */
   readonly policies?: PolicyInputs | undefined;
+  /** See `revocationChecker`. Default: nothing is checked for revocation. */
+  readonly revocation?: RevocationChecker | undefined;
 }
 
 /** See {@link WorkLimits.steps}: 2,000 candidates, or 100,000 comparisons with name constraints. */
@@ -93,7 +98,7 @@ const MAX_STEPS = 100_000;
  * ```
  */
 export function trustVerifier(options: TrustVerifierOptions): CertificateVerifier {
-  const { trust, legacySignatures } = options;
+  const { trust, legacySignatures, revocation } = options;
   const maxCertificates = limit(options, "maxCertificates", 32);
   const policy = {
     maxDepth: limit(options, "maxDepth", 10),
@@ -105,17 +110,19 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
     policies: options.policies ?? {},
     purpose: options.purpose,
     profile: options.profile,
+    understands: options.revocation?.understands ?? [],
   };
   const limits = { signatureChecks: limit(options, "maxSignatureChecks", 64), steps: MAX_STEPS };
   return {
-    *verify({ certificates, role, name, time, provider }) {
+    *verify({ certificates, role, name, time, provider, ocspResponse }) {
       const wanted = name === undefined ? undefined : referenceName(name);
       if (certificates.length > maxCertificates) {
         throw fault("CERT_CHAIN_TOO_LONG", `${certificates.length} certificates, at most ${maxCertificates} are read`);
       }
       const [certificate, ...intermediates] = parseChain(certificates);
       const request = { certificate, intermediates, trust, role, time, policy, limits, legacySignatures, provider };
-      const path = yield* findPath(request);
+      const refuses = revocation && ((found: Path) => revocation.check(found, request, ocspResponse));
+      const path = yield* findPath({ ...request, refuses });
       if (wanted !== undefined) checkName(path, wanted);
       return peerIdentity(path, role, true, provider);
     },

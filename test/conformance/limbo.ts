@@ -6,6 +6,7 @@ import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
 import type { PeerIdentity } from "../../src/x509/identity.ts";
 import { matchesHost } from "../../src/x509/names.ts";
 import { rfc5280Profile, webpkiProfile } from "../../src/x509/profiles.ts";
+import { revocationChecker } from "../../src/x509/revocation.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { filesBelow, judge, type Outcome } from "./harness.ts";
 
@@ -52,6 +53,11 @@ async function runCase(testcase: LimboCase): Promise<Outcome> {
         profile: id.startsWith("webpki::") ? webpkiProfile : rfc5280Profile,
         purpose: purposes[0] ?? KeyPurpose[role === "server" ? "serverAuth" : "clientAuth"],
         maxCertificates: 200,
+        // A case with CRLs is about them, and the family's CRLs are held against the letter of RFC 5280 5.
+        ...(testcase.crls !== null &&
+          testcase.crls.length > 0 && {
+            revocation: revocationChecker({ mode: "hard-fail", crls: testcase.crls, strictCrls: true }),
+          }),
         ...(testcase.max_chain_depth !== null && { maxDepth: testcase.max_chain_depth }),
       },
       {

@@ -1,5 +1,4 @@
 /** One OCSP response held against one certificate, and the request that asks for it. */
-import { verify } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { equal } from "../../src/bytes/bytes.ts";
@@ -11,9 +10,9 @@ import { DistinguishedName } from "../../src/x509/distinguished.ts";
 import { encodeOcspRequest } from "../../src/x509/ocsp.ts";
 import { type OcspQuestion, ocspStatus } from "../../src/x509/ocsp-validation.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
-import type { WeakSignatureVerifier } from "../../src/x509/status-signature.ts";
 import type { StatusSet } from "./crl.ts";
 import { filesBelow, type Outcome } from "./harness.ts";
+import { sha1Signatures } from "./sha1.ts";
 
 export async function runOcsp(path: string): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
@@ -38,15 +37,11 @@ async function runCase(
     return { got: "another request", why: "the request is not the one expected" };
   }
   const rules = { time: Date.parse(set.verify_time), tolerance: 0, maxAge: 1000 * set.max_age_seconds };
-  const question: OcspQuestion = { subject, issuer, rules, provider: nodeProvider, weakSignatures };
+  // This family is signed with SHA-1.
+  const question: OcspQuestion = { subject, issuer, rules, provider: nodeProvider, legacySignatures: sha1Signatures };
   const status = await settle(ocspStatus(find("OCSP RESPONSE"), question));
   return { got: status.status.toUpperCase(), why: status.status === "good" ? "" : status.reason };
 }
-
-/** This family is signed with SHA-1, which nothing but these cases accepts. */
-const weakSignatures: WeakSignatureVerifier = (algorithm, spki, message, signature) =>
-  algorithm === "sha1WithRSAEncryption" &&
-  verify("sha1", message, { key: Buffer.from(spki), format: "der", type: "spki" }, signature);
 
 /** What OCSP needs of a certificate, of one too whose serial number is no DER: this set has such. */
 function readSubject(der: Uint8Array): OcspQuestion["subject"] {

@@ -1,6 +1,9 @@
 /** NIST's PKITS: path validation of RFC 5280 with policies and CRLs. */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { TlsError } from "../../src/errors.ts";
+import { parseCrl } from "../../src/x509/crl.ts";
+import { revocationChecker } from "../../src/x509/revocation.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { filesBelow, judge, type Outcome } from "./harness.ts";
 
@@ -44,6 +47,10 @@ async function runCase(set: Pkits, testcase: PkitsCase, folder: string): Promise
     {
       trust: trustStore(anchor as Uint8Array),
       purpose: "any",
+      revocation: revocationChecker({
+        mode: "hard-fail",
+        crls: testcase.crls.map((name) => read(folder, set.crls_dir, name + set.crls_ext)).filter(isCrl),
+      }),
       minRsaBits: 1024,
       policies: {
         policies: wanted.includes("anyPolicy") ? undefined : wanted.map((name) => set.policy_oids[name] ?? name),
@@ -57,6 +64,17 @@ async function runCase(set: Pkits, testcase: PkitsCase, folder: string): Promise
   const text = (valid: boolean) => (valid ? "valid" : "invalid");
   const { number, name, should_validate } = testcase;
   return { id: `${number} ${name}`, expected: text(should_validate), got: text(identity !== undefined), why };
+}
+
+/** One of the CRLs with a bad signature is no DER either: whoever gets it has no CRL. */
+function isCrl(der: Uint8Array): boolean {
+  try {
+    parseCrl(der);
+    return true;
+  } catch (error) {
+    if (!(error instanceof TlsError)) throw error;
+    return false;
+  }
 }
 
 function read(...parts: string[]): Uint8Array {
