@@ -6,7 +6,7 @@ import { SignatureScheme, type SignatureSchemeName } from "../codec/registry.ts"
 import type { Signer } from "../crypto/provider.ts";
 import { certificateSignatureAlgorithm, schemeFits } from "../crypto/signatures.ts";
 import { fault, TlsError } from "../errors.ts";
-import type { Certificate } from "../x509/certificate.ts";
+import { type Certificate, KeyPurpose } from "../x509/certificate.ts";
 import { DistinguishedName } from "../x509/distinguished.ts";
 import { matchesHost } from "../x509/names.ts";
 import { parseCertificate } from "../x509/parse.ts";
@@ -117,7 +117,8 @@ export function selectClientIdentity(
   if (config.identities.length === 0) return undefined;
   const usable = config.identities.filter((identity) => usableScheme(identity, request.signatureSchemes) !== undefined);
   const issued = usable.filter((identity) => issuedByOneOf(identity, request.authorities));
-  const filtered = issued.filter((identity) => passesFilters(leafOf(identity), request.oidFilters));
+  const filters = readFilters(request.oidFilters);
+  const filtered = issued.filter((identity) => filters.every((passes) => passes(leafOf(identity))));
   const chosen = filtered.find((identity) => chainFits(identity, request.certificateSignatureSchemes)) ?? filtered[0];
   if (chosen !== undefined) return chosen;
   const anyway = config.ignoreRequestHints ? usable[0] : undefined;
@@ -170,25 +171,35 @@ function chainFits(identity: Identity, accepted: readonly number[]): boolean {
 const KEY_USAGE_OID = "2.5.29.15";
 const EXTENDED_KEY_USAGE_OID = "2.5.29.37";
 
-/** RFC 8446 4.2.5: key usage and extended key usage have matching rules; other OIDs are skipped, as it says. */
-function passesFilters(leaf: Certificate, filters: readonly OidFilter[]): boolean {
-  return filters.every(({ certificate_extension_oid, certificate_extension_values }) => {
-    try {
+type Filter = (leaf: Certificate) => boolean;
+
+/** RFC 8446 4.2.5: no OID twice. */
+function readFilters(filters: readonly OidFilter[]): Filter[] {
+  const seen = new Set<string>();
+  try {
+    return filters.map(({ certificate_extension_oid, certificate_extension_values }) => {
       const oid = new DerReader(certificate_extension_oid).oid();
-      if (oid === KEY_USAGE_OID) {
-        const wanted = new DerReader(certificate_extension_values).bitString().bytes;
-        return (leaf.keyUsage ?? 0) !== 0 && bitsOf(wanted).every((bit) => ((leaf.keyUsage ?? 0) & (1 << bit)) !== 0);
-      }
-      if (oid === EXTENDED_KEY_USAGE_OID) {
-        const purposes = new DerReader(certificate_extension_values).sequence();
-        while (purposes.remaining > 0) if (!leaf.extendedKeyUsage?.includes(purposes.oid())) return false;
-      }
-      return true;
-    } catch (cause) {
-      if (!(cause instanceof TlsError)) throw cause;
-      throw fault("ERR_TLS_DECODE_ERROR", "an OID filter is not DER", { cause });
-    }
-  });
+      if (seen.has(oid)) throw fault("ERR_TLS_ILLEGAL_PARAMETER", `two OID filters for ${oid}`);
+      seen.add(oid);
+      return readFilter(oid, certificate_extension_values);
+    });
+  } catch (cause) {
+    if (!(cause instanceof TlsError) || cause.code === "ERR_TLS_ILLEGAL_PARAMETER") throw cause;
+    throw fault("ERR_TLS_DECODE_ERROR", "an OID filter is not DER", { cause });
+  }
+}
+
+/** Key usage and extended key usage have matching rules; other OIDs are skipped, as RFC 8446 4.2.5 says. */
+function readFilter(oid: string, values: Uint8Array): Filter {
+  if (oid === KEY_USAGE_OID) {
+    const bits = bitsOf(new DerReader(values).bitString().bytes);
+    return ({ keyUsage = 0 }) => keyUsage !== 0 && bits.every((bit) => bit < 31 && (keyUsage & (1 << bit)) !== 0);
+  }
+  if (oid !== EXTENDED_KEY_USAGE_OID) return () => true;
+  const purposes: string[] = [];
+  for (const reader = new DerReader(values).sequence(); reader.remaining > 0; ) purposes.push(reader.oid());
+  if (purposes.includes(KeyPurpose.any)) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "an OID filter for any purpose");
+  return ({ extendedKeyUsage }) => purposes.every((purpose) => extendedKeyUsage?.includes(purpose));
 }
 
 function bitsOf(bytes: Uint8Array): number[] {
