@@ -9,6 +9,7 @@ import { reportError } from "./report.ts";
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   connect: async () => (await import("./connect.ts")).connectCommand,
   serve: async () => (await import("./serve.ts")).serveCommand,
+  verify: async () => (await import("./verify.ts")).verifyCommand,
 };
 /** For `npm start`; in no help. */
 const HIDDEN: typeof COMMANDS = { demo: async () => (await import("./demo.ts")).demoCommand };

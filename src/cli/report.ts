@@ -161,6 +161,6 @@ function pathOf({ issuerChain }: PeerIdentity): string {
 }
 
 /** Names come from the peer: nothing in them may begin a line or move a cursor. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
 }

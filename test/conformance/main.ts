@@ -1,18 +1,5 @@
 /** `npm run -s conformance -- SET PATH [--json]`: runs the cases of a set and says which disagree. */
-import { runChains } from "./chains.ts";
-import { runCrl } from "./crl.ts";
-import type { RunSet } from "./harness.ts";
-import { runLimbo } from "./limbo.ts";
-import { runOcsp } from "./ocsp.ts";
-import { runPkits } from "./pkits.ts";
-
-const SETS: Readonly<Record<string, RunSet>> = {
-  limbo: runLimbo,
-  pkits: runPkits,
-  chains: runChains,
-  crl: runCrl,
-  ocsp: runOcsp,
-};
+import { SETS } from "./sets.ts";
 
 const [set, path, ...flags] = process.argv.slice(2);
 const run = set === undefined ? undefined : SETS[set];
