@@ -76,6 +76,7 @@ const CAUSES = {
   ERR_TLS_CALLBACK_FAILED: ["internal_error", "a callback of the application failed"],
   ERR_TLS_INTERNAL: ["internal_error", "a fault of this library"],
   ERR_TLS_ACCESS_DENIED: ["access_denied", "the peer is authenticated but not authorized"],
+  ERR_TLS_POST_HANDSHAKE_AUTH: [undefined, "the client cannot be asked for a certificate"],
   ERR_TLS_KEY: [undefined, "a private key or public key cannot be used"],
   ERR_OSSL_X509_KEY_VALUES_MISMATCH: [undefined, "the private key does not belong to the certificate"],
   ERR_TLS_PEM: [undefined, "a PEM or DER input cannot be read"],

@@ -2,11 +2,16 @@
  * What lives after the handshake (RFC 8446 4.6): which messages are legal then, and one small flow for each that needs
  * more than a moment. Records do not wait for those flows.
  */
+import { toHex } from "../bytes/hex.ts";
 import { decodeBody, type HandshakeMessage, KeyUpdate, NewSessionTicket } from "../codec/messages.ts";
 import { KeyUpdateRequest } from "../codec/registry.ts";
 import { fault, type Side, TlsError } from "../errors.ts";
 import { type Awaitable, type Flow, type HandshakeName, isPromiseLike, settle } from "../flow.ts";
-import type { HandshakeResult } from "../handshake/config.ts";
+import type { Answer, answerRequest } from "../handshake/client-answer.ts";
+import type { ClientAnswer, ClientRequests } from "../handshake/client-requests.ts";
+import type { HandshakeResult, PeerFacts } from "../handshake/config.ts";
+import type { Identity } from "../handshake/identity.ts";
+import type { HandshakeEvent } from "../handshake/io.ts";
 import type { Session } from "../handshake/session.ts";
 import type { Inbound } from "./inbound.ts";
 import type { IncomingRecords } from "./incoming.ts";
@@ -17,6 +22,14 @@ import type { OutgoingRecords } from "./outgoing.ts";
 export interface Aftermath {
   /** Server: the tickets to send once it is done. */
   tickets?(result: HandshakeResult): Flow<readonly Uint8Array[]>;
+  /** Server: asks for certificates. */
+  requests?(result: HandshakeResult): ClientRequests;
+  /** Client: answers whoever asks. */
+  answer?(
+    result: HandshakeResult,
+    request: HandshakeMessage,
+    emit: (event: HandshakeEvent) => void,
+  ): ReturnType<typeof answerRequest>;
   /** Client: keeps what a ticket begins. */
   keep?(result: HandshakeResult, ticket: NewSessionTicket): Flow<Session | undefined>;
 }
@@ -27,7 +40,14 @@ export type AfterEvent =
   | { readonly type: "ticket"; readonly session: Session }
   /** The ticket store or session cache failed: the connection goes on without. */
   | { readonly type: "ticket_failed"; readonly error: TlsError }
-  | { readonly type: "key_update"; readonly requested: boolean };
+  | { readonly type: "key_update"; readonly requested: boolean }
+  /**
+   * Server only: an answer to {@link TlsEngine.requestClientCertificate}. `facts.peer` is `undefined` where the client
+   * declines; otherwise {@link TlsEngine.result} has it too from now on.
+   */
+  | { readonly type: "client_authenticated"; readonly context: Uint8Array; readonly facts: PeerFacts }
+  /** Client only: the server has asked for a certificate after the handshake, and this one is sent, or none. */
+  | { readonly type: "identity_presented"; readonly identity: Identity | undefined };
 
 /** The connection that the messages belong to. */
 export interface AfterHost {
@@ -37,11 +57,15 @@ export interface AfterHost {
   readonly outgoing: OutgoingRecords;
   readonly inbound: Inbound;
   readonly outbound: Outbound;
-  emit(event: AfterEvent): void;
+  emit(event: AfterEvent | HandshakeEvent): void;
+  /** The client has shown who it is. */
+  identified(facts: PeerFacts & Pick<HandshakeResult, "authenticatedAt">): void;
   /** The peer has sent what only follows a judgement of this side. */
   noteAccepted(): void;
   /** Does something later, unless this side has ended meanwhile; what it throws ends the connection. */
   guard(action: () => void): void;
+  /** Ends the connection. */
+  fail(cause: unknown): void;
   /** Something asynchronous has come to its end. */
   settle(): void;
 }
@@ -49,7 +73,10 @@ export interface AfterHost {
 /** Tickets of one connection that are looked at. */
 const MAX_TICKETS = 16;
 
-/** What a peer of this side may send, RFC 8446 4.6. */
+/** CertificateRequests that are not answered yet. */
+const MAX_REQUESTS = 16;
+
+/** What a peer of this side may always send, RFC 8446 4.6. */
 const LEGAL: Readonly<Record<Side, readonly HandshakeName[]>> = {
   client: ["new_session_ticket", "key_update"],
   server: ["key_update"],
@@ -61,15 +88,23 @@ export class After {
   readonly #result: HandshakeResult;
   #tickets = 0;
   #keyUpdateAwaited = false;
+  readonly #requests: ClientRequests | undefined;
+  /** Contexts of the server's. */
+  readonly #asked = new Set<string>();
 
   constructor(host: AfterHost, result: HandshakeResult) {
     this.#host = host;
     this.#result = result;
+    this.#requests = host.aftermath.requests?.(result);
   }
 
   /** The legal set, which the engine holds every message against. */
   get expecting(): readonly HandshakeName[] {
-    return LEGAL[this.#host.side];
+    const requests = this.#requests;
+    if (requests?.underWay) return requests.expecting;
+    const legal = [...LEGAL[this.#host.side], ...(requests?.expecting ?? [])];
+    if (this.#mayBeAsked) legal.push("certificate_request");
+    return legal;
   }
 
   /** What this side sends of itself. */
@@ -85,7 +120,64 @@ export class After {
   /** One of the expected messages. */
   deliver(message: HandshakeMessage): void {
     if (message.type === "key_update") this.#receiveKeyUpdate(message);
-    else this.#receiveTicket(message);
+    else if (message.type === "new_session_ticket") this.#receiveTicket(message);
+    else if (message.type === "certificate_request") this.#receiveRequest(message);
+    else this.#receiveAnswer(message);
+  }
+
+  /** Server: makes a CertificateRequest. */
+  requestClientCertificate(): { readonly context: Uint8Array; send(): void } {
+    const { outgoing, side } = this.#host;
+    if (this.#requests === undefined) throw fault("ERR_TLS_POST_HANDSHAKE_AUTH", `this is a ${side}`);
+    const { context, message } = this.#requests.ask();
+    const send = () => {
+      outgoing.sendHandshake("application", message);
+      outgoing.flush();
+    };
+    return { context: context.slice(), send };
+  }
+
+  /** RFC 8446 4.6.2: who offered to be. Who stands on an external key is not (4.3.2). */
+  get #mayBeAsked(): boolean {
+    return (
+      this.#host.side === "client" && this.#result.afterwards !== undefined && this.#result.psk?.kind !== "external"
+    );
+  }
+
+  /** RFC 8446 4.6.2, client */
+  #receiveRequest(message: HandshakeMessage): void {
+    const { aftermath, outbound, outgoing } = this.#host;
+    if (aftermath.answer === undefined) throw fault("ERR_TLS_INTERNAL", "nobody to answer a CertificateRequest");
+    this.#host.noteAccepted();
+    const emit = (event: HandshakeEvent) => this.#host.emit(event);
+    const { context, flow } = aftermath.answer(this.#result, message, emit);
+    const name = toHex(context);
+    if (this.#asked.has(name)) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "a certificate_request_context comes twice");
+    if (this.#asked.size >= MAX_REQUESTS) throw fault("ERR_SSL_UNEXPECTED_MESSAGE", "too many CertificateRequests");
+    this.#asked.add(name);
+    const answer = ({ identity, messages }: Answer) => {
+      outbound.owe(() => {
+        this.#asked.delete(name);
+        for (const sent of messages(outgoing.trafficSecret)) outgoing.sendHandshake("application", sent);
+        outgoing.flush();
+      });
+      this.#host.emit({ type: "identity_presented", identity });
+    };
+    this.#aside(flow, answer, (cause) => this.#host.fail(cause));
+  }
+
+  /** RFC 8446 4.6.2, server */
+  #receiveAnswer(message: HandshakeMessage): void {
+    const { incoming, inbound } = this.#host;
+    const requests = this.#requests as ClientRequests;
+    const judgement = requests.take(message, () => incoming.trafficSecret.slice());
+    inbound.dataBarred = requests.underWay;
+    if (judgement === undefined) return;
+    const judged = ({ context, facts, authenticatedAt }: ClientAnswer) => {
+      if (facts.peer !== undefined) this.#host.identified({ ...facts, authenticatedAt });
+      this.#host.emit({ type: "client_authenticated", context, facts });
+    };
+    this.#aside(judgement, judged, (cause) => this.#host.fail(cause));
   }
 
   /** While a request is unanswered no other is made (RFC 9846 4.7.3). */
@@ -122,13 +214,19 @@ export class After {
     this.#host.emit({ type: "key_update", requested });
   }
 
-  /** Runs a flow beside the records, which do not wait for it. What it fails with does not end the connection. */
-  #aside<T>(flow: Flow<T>, done: (value: T) => void): void {
+  /** What tickets fail with does not end the connection. */
+  #ticketFailed(cause: unknown): void {
+    const error = cause instanceof TlsError ? cause : fault("ERR_TLS_CALLBACK_FAILED", String(cause), { cause });
+    this.#host.emit({ type: "ticket_failed", error });
+  }
+
+  /** Runs a flow beside the records, which do not wait for it. */
+  #aside<T>(
+    flow: Flow<T>,
+    done: (value: T) => void,
+    failed: (cause: unknown) => void = (cause) => this.#ticketFailed(cause),
+  ): void {
     const host = this.#host;
-    const failed = (cause: unknown) => {
-      const error = cause instanceof TlsError ? cause : fault("ERR_TLS_CALLBACK_FAILED", String(cause), { cause });
-      host.emit({ type: "ticket_failed", error });
-    };
     const finish = (value: T) => host.guard(() => done(value));
     let outcome: Awaitable<T>;
     try {

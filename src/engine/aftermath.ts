@@ -4,6 +4,8 @@ import type { NewSessionTicket } from "../codec/messages.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import type { Flow } from "../flow.ts";
+import { answerRequest } from "../handshake/client-answer.ts";
+import { ClientRequests } from "../handshake/client-requests.ts";
 import type { ClientConfig, HandshakeResult, ServerConfig } from "../handshake/config.ts";
 import { call } from "../handshake/io.ts";
 import { type Session, sessionFromTicket } from "../handshake/session.ts";
@@ -11,12 +13,17 @@ import { issueTickets } from "../handshake/tickets.ts";
 import type { Aftermath } from "./after.ts";
 
 export function serverAftermath(config: ServerConfig): Aftermath {
-  if (config.tickets === undefined) return {};
-  return { tickets: (result) => issueTickets(config, result, suiteOf(config, result)) };
+  return {
+    ...(config.tickets && { tickets: (result) => issueTickets(config, result, suiteOf(config, result)) }),
+    requests: (result) => new ClientRequests(config, result, suiteOf(config, result).hash),
+  };
 }
 
 export function clientAftermath(config: ClientConfig): Aftermath {
-  return { keep: (result, ticket) => keep(config, result, ticket) };
+  return {
+    keep: (result, ticket) => keep(config, result, ticket),
+    answer: (result, message, emit) => answerRequest(config, result, suiteOf(config, result).hash, message, emit),
+  };
 }
 
 /**

@@ -8,6 +8,7 @@ import { type CauseCode, fault, type Side, TlsError } from "../errors.ts";
 import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { ExporterSecret, HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
+import { handshakeResult } from "../handshake/result.ts";
 import { exportKeyingMaterial } from "../schedule/secrets.ts";
 import { After, type AfterEvent, type Aftermath } from "./after.ts";
 import { Inbound } from "./inbound.ts";
@@ -305,7 +306,7 @@ export class TlsEngine {
 
   /** The same as {@link TlsEngine.takeOutput} without joining: one array for each record, in order, for a gathering write. */
   takeOutputs(): Uint8Array[] {
-    if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.payKeyUpdate());
+    if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.pay());
     if (this.#result !== undefined) this.#flightTaken = true;
     let output: Uint8Array[] = [];
     this.#guard(() => {
@@ -341,6 +342,23 @@ export class TlsEngine {
     if (after === undefined || this.#outbound.closed) throw this.#own("ERR_TLS_CLOSED");
     this.#guard(() => after.updateKeys(request));
     this.#settle();
+  }
+
+  /**
+   * Server: asks the client for a certificate, any number of times (RFC 8446 4.6.2). The answer comes as a
+   * `client_authenticated` event; one that does not verify, or that `authorize` refuses, ends the connection.
+   *
+   * @returns certificate_request_context, which the event repeats.
+   * @throws TlsError `ERR_TLS_POST_HANDSHAKE_AUTH` where the client has not offered it, the option `postHandshakeAuth` is
+   * not set, or 16 requests are open; `ERR_TLS_CLOSED` before and after the connection.
+   */
+  requestClientCertificate(): Uint8Array {
+    const after = this.#after;
+    if (after === undefined || this.done || this.#outbound.closing) throw this.#own("ERR_TLS_CLOSED");
+    const { context, send } = after.requestClientCertificate();
+    this.#guard(send);
+    this.#settle();
+    return context;
   }
 
   #effects(): HandshakeEffects {
@@ -457,11 +475,18 @@ export class TlsEngine {
         guard: (action) => {
           if (this.#error === undefined && !this.#outbound.closed) this.#guard(action);
         },
+        identified: (facts) => this.#identify(facts),
+        fail: (cause) => this.#fail(cause),
         settle: () => this.#settle(),
       },
       result,
     );
     this.#after.begin();
+  }
+
+  #identify(facts: Partial<HandshakeResult>): void {
+    const result = this.#result as HandshakeResult;
+    this.#result = handshakeResult({ ...result, ...facts }, result);
   }
 
   /** Works through what has been received as far as states and queues allow, then tells the listener. */

@@ -32,6 +32,8 @@ export class Inbound {
   #keyUpdates = 0;
   /** The peer's first handshake message has come. */
   peerHello = false;
+  /** Messages that must follow each other are coming in: no data may stand between (RFC 8446 4.6.2). */
+  dataBarred = false;
 
   /** @param stateless - The first ClientHello may have gone to another engine, and a change_cipher_spec follow it here. */
   constructor(side: Side, records: IncomingRecords, highWaterMark: number, stateless = false) {
@@ -116,6 +118,7 @@ export class Inbound {
     const early = this.#records.epoch === "early";
     if (!record.isProtected || !(established || early))
       throw unexpected("application data before the handshake is done");
+    if (this.dataBarred) throw unexpected("application data before an answer's Finished (RFC 8446 4.6.2)");
     this.#assertNoPartialMessage();
     if (record.content.length === 0) {
       limit(++this.#empty, "ERR_TLS_TOO_MANY_EMPTY_RECORDS");

@@ -70,6 +70,12 @@ export class IncomingRecords {
     return this.#epoch;
   }
 
+  /** The traffic secret in force; wiped when the next one is. */
+  get trafficSecret(): Uint8Array {
+    if (this.#secret === undefined) throw fault("ERR_TLS_INTERNAL", "no traffic secret yet");
+    return this.#secret;
+  }
+
   /** True while records are in decryption. */
   get busy(): boolean {
     return this.#results.length > 0;

@@ -66,9 +66,17 @@ export interface CommonOptions {
   readonly pskModes?: readonly PskMode[] | undefined;
   /** A last word about an authenticated peer: `false` refuses it with access_denied. Asked before early data goes out, too. */
   readonly authorize?: ((peer: PeerIdentity | undefined, facts: Negotiated) => Awaitable<boolean>) | undefined;
+  /**
+   * Certificates after the handshake (RFC 8446 4.6.2): a client offers to show one at any time, a server may ask for one
+   * with `requestClientCertificate`, and needs `trust` or a `verifier`. Default false.
+   */
+  readonly postHandshakeAuth?: boolean | undefined;
   /** Sends values that peers must ignore, so that they keep ignoring what they do not know (RFC 8701). Default false. */
   readonly grease?: boolean | undefined;
-  /** Asks the peer for a stapled OCSP response; it is passed on as received, not judged. Default false. */
+  /**
+   * Asks the peer for a stapled OCSP response; a verifier with `revocation` judges it, any other passes it on as received.
+   * Default: true with such a verifier, otherwise false.
+   */
   readonly requestStatus?: boolean | undefined;
   /** Asks the peer for SignedCertificateTimestamps; they are passed on as received, not judged. Default false. */
   readonly requestScts?: boolean | undefined;
@@ -215,6 +223,7 @@ const COMMON_NAMES = [
   "psks",
   "pskModes",
   "authorize",
+  "postHandshakeAuth",
   "grease",
   "requestStatus",
   "requestScts",
@@ -319,6 +328,8 @@ export function resolveServer(options: ServerOptions): ServerConfig {
   const { onClientHello } = options;
   const choice = resolveChoice(options);
   const findPsk = resolvePskLookup(options);
+  if (options.postHandshakeAuth && options.trust === undefined && options.verifier === undefined)
+    throw fault("ERR_TLS_OPTION", "postHandshakeAuth without trust anchors");
   if (choice.identities.length === 0 && onClientHello === undefined && findPsk === undefined)
     throw fault("ERR_TLS_OPTION", "a server needs an identity");
   return {
@@ -429,8 +440,9 @@ function resolveCommon(options: CommonOptions): CommonConfig {
     certificateSignatureSchemes: [...signatureSchemes.map((name) => SignatureScheme.codes[name]), ...PKCS1_SCHEMES],
     alpn: resolveAlpn(options.alpn),
     verifier: resolveVerifier(options),
+    postHandshakeAuth: options.postHandshakeAuth ?? false,
     grease: options.grease ?? false,
-    requestStatus: options.requestStatus ?? false,
+    requestStatus: options.requestStatus ?? options.verifier?.wantsStatus ?? false,
     requestScts: options.requestScts ?? false,
     certificateCompression: resolveCompression(options.certificateCompression),
     recordSizeLimit: resolveRecordSizeLimit(options.recordSizeLimit),

@@ -16,6 +16,7 @@ export class Outbound {
   #unsent: Uint8Array[] = [];
   #unsentLength = 0;
   #keyUpdateOwed = false;
+  #owed: (() => void)[] = [];
   #closing = false;
   #closed = false;
   #earlyRoom = 0;
@@ -87,6 +88,7 @@ export class Outbound {
     this.#dropUnsent();
     for (const data of unsent) this.#send(data);
     if (!this.#closing) return;
+    for (const send of this.#owed.splice(0)) send();
     this.#closed = true;
     this.#records.sendAlert(warning, close_notify);
   }
@@ -101,11 +103,19 @@ export class Outbound {
     this.#keyUpdateOwed = true;
   }
 
-  payKeyUpdate(): void {
-    if (!this.#keyUpdateOwed || this.#closed) return;
-    this.#keyUpdateOwed = false;
-    // RFC 9846 4.7.3: a request that cannot be met any more is ignored.
-    if (this.#records.canUpdateKey) this.#records.updateKey("update_not_requested");
+  /** Something else that the peer has asked for, sent when there is room. */
+  owe(send: () => void): void {
+    this.#owed.push(send);
+  }
+
+  pay(): void {
+    if (this.#closed) return;
+    if (this.#keyUpdateOwed) {
+      this.#keyUpdateOwed = false;
+      // RFC 9846 4.7.3: a request that cannot be met any more is ignored.
+      if (this.#records.canUpdateKey) this.#records.updateKey("update_not_requested");
+    }
+    for (const send of this.#owed.splice(0)) send();
   }
 
   /**
@@ -134,7 +144,7 @@ export class Outbound {
   }
 
   #send(data: Uint8Array): void {
-    this.payKeyUpdate();
+    this.pay();
     this.#records.sendApplicationData(data);
   }
 

@@ -80,6 +80,12 @@ export class OutgoingRecords {
     return this.#sealer?.suite;
   }
 
+  /** The traffic secret in force; wiped when the next one is. */
+  get trafficSecret(): Uint8Array {
+    if (this.#secret === undefined) throw fault("ERR_TLS_INTERNAL", "no traffic secret yet");
+    return this.#secret;
+  }
+
   /** True while records are in encryption. */
   get busy(): boolean {
     return this.#sealing.length > 0;

@@ -1,5 +1,5 @@
 /** Certificate, CertificateVerify and Finished, RFC 8446 4.4: written once, for both roles and directions. */
-import { concat, equal, equalConstantTime, utf8, wipe } from "../bytes/bytes.ts";
+import { concat, equalConstantTime, utf8, wipe } from "../bytes/bytes.ts";
 import { type Extension, extension, find } from "../codec/extensions.ts";
 import {
   Certificate,
@@ -47,22 +47,33 @@ export function certificateMessages(config: CommonConfig): readonly ("certificat
   return acceptedCompressions(config).length > 0 ? ["certificate", "compressed_certificate"] : ["certificate"];
 }
 
+/** What a Certificate answers. */
+export interface Asked {
+  /** Extensions of the request that the entries may answer, RFC 8446 4.4.2. */
+  readonly requested: readonly { readonly code: number }[];
+}
+
+/** During the handshake certificate_request_context is empty. */
+export function inHandshake<A extends Asked>(asked: A): (context: Uint8Array) => A | undefined {
+  return (context) => (context.length === 0 ? asked : undefined);
+}
+
 /**
  * The peer's chain out of its Certificate message, compressed or not.
  *
- * @param requested - Extensions of the request that the entries may answer, RFC 8446 4.4.2.
+ * @param lookup - What was asked for by this certificate_request_context.
  */
-export function* readCertificate(
+export function* readCertificate<A extends Asked>(
   config: CommonConfig,
   message: HandshakeMessage,
-  context: Uint8Array,
-  requested: readonly { readonly code: number }[],
-): Flow<ReceivedCertificate> {
+  lookup: (context: Uint8Array) => A | undefined,
+): Flow<ReceivedCertificate & { readonly asked: A }> {
   const body =
     message.type === "compressed_certificate"
       ? decode(Certificate, yield* decompressCertificate(config, message), "the decompressed certificate")
       : decodeBody(Certificate, message);
-  if (!equal(body.certificate_request_context, context)) {
+  const asked = lookup(body.certificate_request_context);
+  if (asked === undefined) {
     throw fault("ERR_TLS_ILLEGAL_PARAMETER", "certificate_request_context is not the request's (RFC 8446 4.4.2)");
   }
   if (body.certificate_list.length > config.maxCertificates) {
@@ -71,7 +82,7 @@ export function* readCertificate(
       `${body.certificate_list.length} certificates, at most ${config.maxCertificates}`,
     );
   }
-  for (const entry of body.certificate_list) checkResponses(entry.extensions, requested);
+  for (const entry of body.certificate_list) checkResponses(entry.extensions, asked.requested);
   for (const { extensions } of body.certificate_list) {
     const type = find(extensions, "status_request")?.status_type ?? CertificateStatusType.codes.ocsp;
     if (type !== CertificateStatusType.codes.ocsp) {
@@ -81,6 +92,7 @@ export function* readCertificate(
   const block = body.certificate_list[0]?.extensions ?? [];
   const status = find(block, "status_request");
   return {
+    asked,
     certificates: body.certificate_list.map(({ cert_data }) => cert_data),
     ocspResponse: status?.response,
     scts: find(block, "signed_certificate_timestamp") ?? [],
@@ -138,7 +150,7 @@ export function* checkCertificateVerify(
 /** Sends Certificate and, unless there is nothing to prove, CertificateVerify. */
 export function* presentIdentity(
   config: CommonConfig,
-  effects: HandshakeEffects,
+  effects: Pick<HandshakeEffects, "send">,
   transcript: Transcript,
   presented: {
     readonly side: Side;
@@ -182,12 +194,18 @@ function entryExtensions({ ocspResponse, scts }: Identity, wishes: Wishes): read
   return block;
 }
 
-/** Sends Finished, RFC 8446 4.4.4. `baseKey` is this side's handshake traffic secret. */
-export function sendFinished(effects: HandshakeEffects, transcript: Transcript, hash: Hash, baseKey: Uint8Array): void {
+/** Sends Finished, RFC 8446 4.4.4. `baseKey` is this side's traffic secret of the epoch. */
+export function sendFinished(
+  effects: Pick<HandshakeEffects, "send">,
+  transcript: Transcript,
+  hash: Hash,
+  baseKey: Uint8Array,
+  epoch: Epoch = "handshake",
+): void {
   const verify_data = finishedVerifyData(hash, baseKey, transcript.current());
   const message = encodeMessage("finished", Finished, { verify_data });
   transcript.add(message);
-  effects.send("handshake", message);
+  effects.send(epoch, message);
 }
 
 /** Holds the peer's Finished against the transcript, which ends before it and then takes it in. */

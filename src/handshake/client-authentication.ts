@@ -1,16 +1,13 @@
 /** What a server makes of a client's certificate: at its handshake, and again at every resumption. */
-import type { Extension } from "../codec/extensions.ts";
 import type { HandshakeMessage } from "../codec/messages.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { Flow } from "../flow.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { acceptAnyVerifier } from "../x509/verifier.ts";
-import { certificateMessages, checkCertificateVerify, readCertificate } from "./auth.ts";
-import { NOBODY, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
-import { receive } from "./io.ts";
-
-const NO_CONTEXT = new Uint8Array(0);
+import { type Asked, certificateMessages, checkCertificateVerify, readCertificate } from "./auth.ts";
+import { type Negotiated, NOBODY, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
+import { call, receive } from "./io.ts";
 
 /** Rejections that `optional_no_ca` lets pass, as nginx does: the CA is unknown, and nothing else is wrong. */
 const UNKNOWN_CA_CODES: readonly string[] = [
@@ -20,34 +17,48 @@ const UNKNOWN_CA_CODES: readonly string[] = [
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ];
 
-/** The client's Certificate and CertificateVerify, RFC 8446 4.4.2.4. */
-export function* authenticateClient(
+/** What a client is asked for. */
+export interface AskedClient extends Asked {
+  /** Up to the request. */
+  readonly transcript: Transcript;
+  /** No certificate is an answer. */
+  readonly mayDecline: boolean;
+}
+
+/** The client's Certificate and CertificateVerify, RFC 8446 4.4.2.4. `lookup` goes by the context. */
+export function* authenticateClient<A extends AskedClient>(
   config: ServerConfig,
   choice: ServerChoice,
-  transcript: Transcript,
-  requested: readonly Extension<"CR">[],
-): Flow<PeerFacts> {
+  lookup: (context: Uint8Array) => A | undefined,
+): Flow<{ readonly asked: A; readonly facts: PeerFacts }> {
   let message: HandshakeMessage = yield* receive("WAIT_CERT", certificateMessages(config));
-  const received = yield* readCertificate(config, message, NO_CONTEXT, requested);
-  const { certificates: peerCertificates } = received;
+  const received = yield* readCertificate(config, message, lookup);
+  const { certificates: peerCertificates, asked } = received;
+  const { transcript } = asked;
   if (peerCertificates.length === 0) {
-    if (choice.clientAuth !== "optional" && choice.clientAuth !== "optional_no_ca")
-      throw fault("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
+    if (!asked.mayDecline) throw fault("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
     transcript.add(message.bytes);
-    return NOBODY;
+    return { asked, facts: NOBODY };
   }
   const peer = yield* verifyClient(config, choice, peerCertificates, received.ocspResponse);
   transcript.add(message.bytes);
   message = yield* receive("WAIT_CV", ["certificate_verify"]);
   const peerSignatureScheme = yield* checkCertificateVerify(config, message, peer, transcript);
   transcript.add(message.bytes);
-  return {
-    peer,
-    peerCertificates,
-    peerSignatureScheme,
-    peerOcspResponse: received.ocspResponse,
-    peerScts: received.scts,
-  };
+  const { ocspResponse: peerOcspResponse, scts: peerScts } = received;
+  return { asked, facts: { peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } };
+}
+
+/** The last word about a client. */
+export function* authorizeClient(
+  config: ServerConfig,
+  peer: PeerIdentity | undefined,
+  negotiated: Negotiated,
+): Flow<void> {
+  const { authorize } = config;
+  if (authorize === undefined) return;
+  const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(peer, negotiated));
+  if (allowed !== true) throw fault("ERR_TLS_ACCESS_DENIED", peer?.subject ?? "a client without a certificate");
 }
 
 /** Verifies a client's chain, at the first handshake and at every resumption. */

@@ -22,6 +22,7 @@ import {
   certificateMessages,
   checkCertificateVerify,
   checkFinished,
+  inHandshake,
   presentIdentity,
   readCertificate,
   sendFinished,
@@ -37,7 +38,7 @@ import {
 } from "./client-psk.ts";
 import { type ClientConfig, type HandshakeResult, NOBODY, type PeerFacts } from "./config.ts";
 import { type Identity, type IdentityRequest, selectClientIdentity, usableScheme } from "./identity.ts";
-import { call, type HandshakeEffects, receive } from "./io.ts";
+import { call, type Epoch, type HandshakeEffects, receive } from "./io.ts";
 import { applicationKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
 import { checkResponses, checkServerHello, refuseOlderVersion } from "./negotiate.ts";
 import { firstOffer, type Offer, secondOffer, selectedShare } from "./offer.ts";
@@ -45,6 +46,14 @@ import { acceptLimits } from "./record-limits.ts";
 import { handshakeResult } from "./result.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
+
+/** A CertificateRequest. */
+interface Request {
+  readonly context: Uint8Array;
+  readonly request: IdentityRequest;
+}
+
+type ClientEffects = Pick<HandshakeEffects, "send" | "emit">;
 
 interface AuthenticatedServer extends PeerFacts {
   /** The server wants to know who the client is. */
@@ -168,15 +177,10 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   let identity: Identity | undefined;
   let signatureScheme: HandshakeResult["signatureScheme"];
   if (request !== undefined) {
-    identity = yield* chooseIdentity(config, effects, request);
-    signatureScheme = identity && usableScheme(identity, request.signatureSchemes);
-    yield* presentIdentity(config, effects, transcript, {
-      side: "client",
+    ({ identity, signatureScheme } = yield* presentClient(config, effects, transcript, {
       context: NO_CONTEXT,
-      identity,
-      scheme: signatureScheme,
-      wishes: request.wishes,
-    });
+      request,
+    }));
   }
   sendFinished(effects, transcript, hash, handshakeTraffic.client);
   effects.install("write", "application", suite, traffic.client.slice());
@@ -197,7 +201,11 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       authenticatedAt: key?.resumes?.session.authenticatedAt ?? config.now(),
       earlyData: accepted ? "accepted" : known.early ? "rejected" : undefined,
     },
-    { exporterSecret: traffic.exporter.slice(), resumptionSecret: mainSecret.resumption(transcript.current()) },
+    {
+      exporterSecret: traffic.exporter.slice(),
+      resumptionSecret: mainSecret.resumption(transcript.current()),
+      afterwards: config.postHandshakeAuth ? { transcript, choice: undefined } : undefined,
+    },
   );
 }
 
@@ -220,11 +228,15 @@ function* authenticateServer(config: ClientConfig, transcript: Transcript, offer
   let message = yield* receive("WAIT_CERT_CR", ["certificate_request", ...certificateMessages(config)]);
   let request: IdentityRequest | undefined;
   if (message.type === "certificate_request") {
-    request = readRequest(message);
+    const asked = readRequest(message);
+    if (asked.context.length > 0) {
+      throw fault("ERR_TLS_ILLEGAL_PARAMETER", "certificate_request_context during the handshake (RFC 8446 4.3.2)");
+    }
+    request = asked.request;
     transcript.add(message.bytes);
     message = yield* receive("WAIT_CERT", certificateMessages(config));
   }
-  const received = yield* readCertificate(config, message, NO_CONTEXT, offer.block);
+  const received = yield* readCertificate(config, message, inHandshake({ requested: offer.block }));
   const { certificates: peerCertificates } = received;
   if (peerCertificates.length === 0)
     throw fault("ERR_TLS_DECODE_ERROR", "the server sent no certificate (RFC 8446 4.4.2.4)");
@@ -262,25 +274,38 @@ function selectedProtocol(block: readonly Extension<"EE">[], offered: readonly s
 }
 
 /** RFC 8446 4.3.2 */
-function readRequest(message: HandshakeMessage): IdentityRequest {
+export function readRequest(message: HandshakeMessage): Request {
   const { certificate_request_context, extensions } = decodeBody(CertificateRequest, message);
-  if (certificate_request_context.length > 0) {
-    throw fault("ERR_TLS_ILLEGAL_PARAMETER", "certificate_request_context during the handshake (RFC 8446 4.3.2)");
-  }
   const signatureSchemes = find(extensions, "signature_algorithms");
   if (signatureSchemes === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "signature_algorithms");
-  return {
+  const request = {
     signatureSchemes,
     certificateSignatureSchemes: find(extensions, "signature_algorithms_cert") ?? signatureSchemes,
     authorities: find(extensions, "certificate_authorities") ?? [],
     oidFilters: find(extensions, "oid_filters") ?? [],
     wishes: wishesOf(extensions),
   };
+  return { context: certificate_request_context, request };
+}
+
+/** Chooses who this side is, and says so: Certificate and, unless it is nobody, CertificateVerify. */
+export function* presentClient(
+  config: ClientConfig,
+  effects: ClientEffects,
+  transcript: Transcript,
+  { context, request }: Request,
+  epoch: Epoch = "handshake",
+): Flow<Pick<HandshakeResult, "identity" | "signatureScheme">> {
+  const identity = yield* chooseIdentity(config, effects, request);
+  const scheme = identity && usableScheme(identity, request.signatureSchemes);
+  const presented = { side: "client", context, identity, scheme, wishes: request.wishes, epoch } as const;
+  yield* presentIdentity(config, effects, transcript, presented);
+  return { identity, signatureScheme: scheme };
 }
 
 function* chooseIdentity(
   config: ClientConfig,
-  effects: HandshakeEffects,
+  effects: ClientEffects,
   request: IdentityRequest,
 ): Flow<Identity | undefined> {
   const { selectIdentity } = config;

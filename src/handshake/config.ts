@@ -4,6 +4,7 @@ import type { ClientHello } from "../codec/messages.ts";
 import type { CipherSuiteName, NamedGroupName, SignatureSchemeName } from "../codec/registry.ts";
 import type { CipherSuite, CryptoProvider, Group } from "../crypto/provider.ts";
 import type { Awaitable } from "../flow.ts";
+import type { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import type { CertificateVerifier } from "../x509/verifier.ts";
 import type { CertificateCompression } from "./compression.ts";
@@ -48,6 +49,8 @@ export interface CommonConfig {
   readonly maxCertificates: number;
   /** In order of preference; what a client offers and a server accepts (RFC 8446 4.2.9). */
   readonly pskModes: readonly PskMode[];
+  /** A client offers, and a server makes use of, authentication after the handshake (RFC 8446 4.6.2). */
+  readonly postHandshakeAuth: boolean;
   /** May refuse an authenticated peer (`false`: access_denied), or throw a TlsError of its own. */
   readonly authorize: ((peer: PeerIdentity | undefined, facts: Negotiated) => Awaitable<boolean>) | undefined;
   /**
@@ -177,6 +180,16 @@ export interface HandshakeResult extends Negotiated {
   readonly earlyData: "accepted" | "rejected" | undefined;
   readonly exporterSecret: Uint8Array;
   readonly resumptionSecret: Uint8Array;
+  /** What authentication after the handshake goes on from; `undefined` where there can be none. */
+  readonly afterwards: Afterwards | undefined;
+}
+
+/** RFC 8446 4.4: a request after the handshake is answered in its context. */
+export interface Afterwards {
+  /** ClientHello…client Finished; to be cloned. */
+  readonly transcript: Transcript;
+  /** The server's. */
+  readonly choice: ServerChoice | undefined;
 }
 
 /** What is known of a peer from its certificate. */

@@ -78,6 +78,7 @@ export function* firstOffer(config: ClientConfig, known: KnownKeys, transcript: 
     const modes = config.pskModes.map((mode) => PskKeyExchangeMode.codes[mode]);
     block.push(extension("psk_key_exchange_modes", [...modes, ...greased(grease?.pskMode)]));
   }
+  if (config.postHandshakeAuth) block.push(extension("post_handshake_auth", true));
   if (known.early) block.push(extension("early_data", true));
   if (grease !== undefined) block.push(greaseExtension(grease.extensions[1], 0));
   const hello = {

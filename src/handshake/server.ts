@@ -1,6 +1,6 @@
 /** The server's handshake, top to bottom as RFC 8446 figure 1 and Appendix A.2 have it. */
 import { utf8 } from "../bytes/bytes.ts";
-import { type Extension, extension } from "../codec/extensions.ts";
+import { type Extension, extension, find } from "../codec/extensions.ts";
 import { CertificateRequest, decodeBody, EncryptedExtensions, encodeMessage, ServerHello } from "../codec/messages.ts";
 import { CipherSuiteId, NamedGroup, ProtocolVersion, SignatureScheme } from "../codec/registry.ts";
 import { empty } from "../codec/schema.ts";
@@ -9,14 +9,13 @@ import { fault } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
 import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
-import type { PeerIdentity } from "../x509/identity.ts";
-import { checkFinished, presentIdentity, sendFinished, wishesOf } from "./auth.ts";
-import { authenticateClient } from "./client-authentication.ts";
+import { checkFinished, inHandshake, presentIdentity, sendFinished, wishesOf } from "./auth.ts";
+import { authenticateClient, authorizeClient } from "./client-authentication.ts";
 import { acceptedCompressions } from "./compression.ts";
-import { type HandshakeResult, type Negotiated, NOBODY, type ServerChoice, type ServerConfig } from "./config.ts";
+import { type HandshakeResult, NOBODY, type ServerChoice, type ServerConfig } from "./config.ts";
 import { withGrease } from "./grease.ts";
 import { type Identity, selectServerIdentity } from "./identity.ts";
-import { call, type HandshakeEffects, receive } from "./io.ts";
+import { type HandshakeEffects, receive } from "./io.ts";
 import { applicationKeys, earlyKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
 import { chooseAlpn, type OpenedClientHello } from "./negotiate.ts";
 import { openHandshake } from "./opening.ts";
@@ -107,10 +106,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   const requested =
     choice.clientAuth === "off" || psk !== undefined ? undefined : certificateRequestBlock(config, choice);
   if (requested !== undefined) {
-    const request = encodeMessage("certificate_request", CertificateRequest, {
-      certificate_request_context: NO_CONTEXT,
-      extensions: requested,
-    });
+    const request = certificateRequest(NO_CONTEXT, requested);
     transcript.add(request);
     effects.send("handshake", request);
   }
@@ -135,9 +131,11 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     transcript.add(message.bytes);
     effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
   }
+  const mayDecline = choice.clientAuth === "optional" || choice.clientAuth === "optional_no_ca";
   const client =
-    psk?.client ??
-    (requested === undefined ? NOBODY : yield* authenticateClient(config, choice, transcript, requested));
+    requested === undefined
+      ? (psk?.client ?? NOBODY)
+      : (yield* authenticateClient(config, choice, inHandshake({ requested, transcript, mayDecline }))).facts;
 
   const message = yield* receive("WAIT_FINISHED", ["finished"]);
   checkFinished(message, transcript, hash, handshakeTraffic.client);
@@ -146,6 +144,9 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   if (psk === undefined) yield* authorizeClient(config, client.peer, negotiated);
   effects.allowApplicationData();
 
+  const offered = find(hello.extensions, "post_handshake_auth") !== undefined;
+  // RFC 8446 4.3.2: nor is one sent later, where an external key stands for the client.
+  const mayAskLater = config.postHandshakeAuth && offered && psk?.kind !== "external";
   return handshakeResult(
     {
       ...negotiated,
@@ -161,16 +162,12 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
       authenticatedAt: psk?.authenticatedAt ?? config.now(),
       earlyData: earlySecret !== undefined ? "accepted" : offeredEarlyData ? "rejected" : undefined,
     },
-    { exporterSecret: traffic.exporter.slice(), resumptionSecret: mainSecret.resumption(transcript.current()) },
+    {
+      exporterSecret: traffic.exporter.slice(),
+      resumptionSecret: mainSecret.resumption(transcript.current()),
+      afterwards: mayAskLater ? { transcript, choice } : undefined,
+    },
   );
-}
-
-/** The last word about a client. */
-function* authorizeClient(config: ServerConfig, peer: PeerIdentity | undefined, negotiated: Negotiated): Flow<void> {
-  const { authorize } = config;
-  if (authorize === undefined) return;
-  const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(peer, negotiated));
-  if (allowed !== true) throw fault("ERR_TLS_ACCESS_DENIED", peer?.subject ?? "a client without a certificate");
 }
 
 /** Without a certificate of its own, a server can only answer who has a key. */
@@ -210,7 +207,14 @@ function encryptedExtensionsBlock(
 }
 
 /** RFC 8446 4.3.2 */
-function certificateRequestBlock(config: ServerConfig, choice: ServerChoice): readonly Extension<"CR">[] {
+export function certificateRequest(context: Uint8Array, extensions: readonly Extension<"CR">[]): Uint8Array {
+  return encodeMessage("certificate_request", CertificateRequest, {
+    certificate_request_context: context,
+    extensions,
+  });
+}
+
+export function certificateRequestBlock(config: ServerConfig, choice: ServerChoice): readonly Extension<"CR">[] {
   const block: Extension<"CR">[] = [
     extension(
       "signature_algorithms",

@@ -9,7 +9,13 @@ import { isPromiseLike } from "../flow.ts";
 import type { StoreContext, TicketStore } from "./tickets.ts";
 
 /** What a random value becomes. */
-export type RandomPurpose = "client_random" | "server_random" | "legacy_session_id" | "ticket_age_add" | "grease";
+export type RandomPurpose =
+  | "client_random"
+  | "server_random"
+  | "legacy_session_id"
+  | "ticket_age_add"
+  | "certificate_request_context"
+  | "grease";
 
 /** Where a handshake takes its nondeterminism from. */
 export interface Sources {

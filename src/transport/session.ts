@@ -1,16 +1,27 @@
 /** A TLS connection over a byte stream: plaintext in and out, who the peer is, and how it ends. */
 
 import { join } from "../bytes/bytes.ts";
+import { toHex } from "../bytes/hex.ts";
 import type { EngineEvent, TlsEngine } from "../engine/index.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
+import type { PeerIdentity } from "../x509/identity.ts";
 import { Drive } from "./drive.ts";
-import { type ByteStream, bytesOf, deferred } from "./stream.ts";
+import { type ByteStream, bytesOf, type Deferred, deferred } from "./stream.ts";
 
 /** What a session tells besides its data. */
 export type SessionEvent = Extract<
   EngineEvent,
-  { readonly type: "identity_mismatch" | "ticket" | "ticket_failed" | "early_data" | "key_update" }
+  {
+    readonly type:
+      | "identity_mismatch"
+      | "ticket"
+      | "ticket_failed"
+      | "early_data"
+      | "key_update"
+      | "client_authenticated"
+      | "identity_presented";
+  }
 >;
 
 /** What one connection may be given besides its configuration. */
@@ -94,6 +105,14 @@ export interface TlsSession extends SessionFacts {
   abort(reason?: unknown): void;
   /** Moves this side's key on (RFC 8446 4.6.3), and the peer's when asked. */
   updateKeys(request?: "update_requested" | "update_not_requested"): void;
+  /**
+   * Server: asks the client for a certificate now (RFC 8446 4.6.2), however it has come so far. Needs the option
+   * `postHandshakeAuth` on both ends. The session's facts about the peer are those of its last certificate.
+   *
+   * @returns Who the client is; `undefined` when it would rather not say. What does not verify, or `authorize` refuses,
+   * ends the connection, and rejects as everything else does.
+   */
+  requestClientCertificate(): Promise<PeerIdentity | undefined>;
   /** Keying material that both ends derive alike, RFC 8446 7.5: {@link TlsEngine.exportKeyingMaterial}. */
   exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Uint8Array;
   /** What binds a protocol above to this connection, RFC 9266: {@link TlsEngine.channelBinding}. */
@@ -138,6 +157,9 @@ class Connection {
   #earlyData: Uint8Array | undefined;
   #earlySent = false;
   #earlyReceived: Uint8Array[] = [];
+  #peerEnded = false;
+  /** By context. */
+  readonly #requests = new Map<string, Deferred<PeerIdentity | undefined>>();
 
   constructor(engine: TlsEngine, stream: ByteStream, options: ClientSessionOptions) {
     const { signal, handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT } = options;
@@ -218,6 +240,8 @@ class Connection {
 
   #session(result: HandshakeResult): TlsSession {
     const { readable, writable } = this;
+    // A certificate may come later.
+    const now = () => this.#engine.result ?? result;
     return {
       protocol: "TLSv1.3",
       cipherSuite: result.cipherSuite,
@@ -226,17 +250,31 @@ class Connection {
       serverName: result.serverName,
       retried: result.retried,
       clientAuthRequested: result.clientAuthRequested,
-      peer: result.peer,
-      peerCertificates: result.peerCertificates,
-      peerSignatureScheme: result.peerSignatureScheme,
-      peerOcspResponse: result.peerOcspResponse,
-      peerScts: result.peerScts,
+      get peer() {
+        return now().peer;
+      },
+      get peerCertificates() {
+        return now().peerCertificates;
+      },
+      get peerSignatureScheme() {
+        return now().peerSignatureScheme;
+      },
+      get peerOcspResponse() {
+        return now().peerOcspResponse;
+      },
+      get peerScts() {
+        return now().peerScts;
+      },
+      get verified() {
+        return now().peer?.verified ?? false;
+      },
+      get authenticatedAt() {
+        return now().authenticatedAt;
+      },
       signatureScheme: result.signatureScheme,
-      verified: result.peer?.verified ?? false,
       psk: result.psk,
       resumed: result.resumed,
       externalIdentity: result.externalIdentity,
-      authenticatedAt: result.authenticatedAt,
       earlyData: this.#engine.side === "server" || this.#earlySent ? result.earlyData : undefined,
       receivedEarlyData: join(this.#earlyReceived.splice(0)),
       readable,
@@ -246,9 +284,28 @@ class Connection {
       close: () => this.close(),
       abort: (reason) => this.abort(reason),
       updateKeys: (request) => this.#engine.updateKeys(request),
+      requestClientCertificate: () => this.#requestCertificate(),
       exportKeyingMaterial: (length, label, context) => this.#engine.exportKeyingMaterial(length, label, context),
       channelBinding: (type) => this.#engine.channelBinding(type),
     };
+  }
+
+  #requestCertificate(): Promise<PeerIdentity | undefined> {
+    const answer = deferred<PeerIdentity | undefined>();
+    try {
+      if (this.#peerEnded) throw fault("ERR_TLS_CLOSED", "the client has sent close_notify");
+      const context = this.#engine.requestClientCertificate();
+      if (this.#engine.error !== undefined) throw this.#engine.error;
+      this.#requests.set(toHex(context), answer);
+    } catch (error) {
+      answer.reject(error);
+    }
+    return answer.promise;
+  }
+
+  #dropRequests(error: TlsError): void {
+    for (const { reject } of this.#requests.values()) reject(error);
+    this.#requests.clear();
   }
 
   #onEvent(event: EngineEvent): void {
@@ -269,14 +326,27 @@ class Connection {
         this.#fail(event.error);
         return;
       case "end":
+        this.#peerEnded = true;
+        this.#dropRequests(fault("ERR_TLS_CLOSED", "the client has sent close_notify"));
         return;
+      case "client_authenticated": {
+        const name = toHex(event.context);
+        this.#requests.get(name)?.resolve(event.facts.peer);
+        this.#requests.delete(name);
+        this.#tell(event);
+        return;
+      }
       default:
-        try {
-          this.#options.onEvent?.(event);
-        } catch (cause) {
-          this.#listenerFailed = true;
-          this.#drive.cut(fault("ERR_TLS_CALLBACK_FAILED", "onEvent", { cause }));
-        }
+        this.#tell(event);
+    }
+  }
+
+  #tell(event: SessionEvent): void {
+    try {
+      this.#options.onEvent?.(event);
+    } catch (cause) {
+      this.#listenerFailed = true;
+      this.#drive.cut(fault("ERR_TLS_CALLBACK_FAILED", "onEvent", { cause }));
     }
   }
 
@@ -285,6 +355,7 @@ class Connection {
     this.#established.reject(error);
     this.#accepted.reject(error);
     this.#closed.reject(error);
+    this.#dropRequests(error);
     this.#writableController.error(error);
     for (const wake of this.#idle.splice(0)) wake();
   }
@@ -294,6 +365,7 @@ class Connection {
     const error = this.#engine.error ?? fault("ERR_TLS_CLOSED");
     this.#established.reject(error);
     this.#accepted.reject(error);
+    this.#dropRequests(error);
     this.#closed.resolve();
     this.#onProgress();
   }

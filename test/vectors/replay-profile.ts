@@ -94,6 +94,7 @@ function common(trace: Trace, actor: Actor, provider: CryptoProvider): CommonCon
     maxCertificates: 4,
     pskModes: ["psk_dhe_ke"],
     recordSizeLimit: undefined,
+    postHandshakeAuth: false,
     grease: false,
     requestStatus: false,
     requestScts: false,
