@@ -45,7 +45,8 @@ describe("refusals, both ends in memory", () => {
       }
 
       const peer = makeEnd(other, options, setup.cheat);
-      const { flip, cut } = setup;
+      const { flip, cut, earlyData } = setup;
+      if (earlyData !== undefined) expect(peer.engine.writeEarlyData(earlyData)).toBe(earlyData.length);
       meet(refusing, peer, flip === "first" ? flipping() : typeof cut === "number" ? cutting(cut) : whole);
       if (flip === "connected" || cut === "connected") {
         expect([failure(refusing), failure(peer)]).toEqual([undefined, undefined]);

@@ -9,6 +9,7 @@ import type { IssuedIdentity } from "../../src/pki/index.ts";
 import type { OpensslOptions } from "../support/openssl.ts";
 import { edit, withRaw } from "../support/world.ts";
 import { type Certificates, opensslIdentity, type Party } from "./certificates.ts";
+import { OFFERS } from "./offers.ts";
 
 /** One case. */
 export interface Refusal {
@@ -44,6 +45,8 @@ export interface Setup {
   readonly server?: Partial<ServerOptions>;
   /** The offender's messages before protection, changed. */
   readonly cheat?: (message: Uint8Array, type: HandshakeName) => Uint8Array;
+  /** What the client sends as early data. */
+  readonly earlyData?: Uint8Array;
   /** What the offender sends in place of TLS. */
   readonly plain?: Uint8Array;
   /** One bit of the first protected record towards the refusing side is flipped, or the first after the handshake. */
@@ -442,6 +445,7 @@ export const REFUSALS: readonly Refusal[] = [
   ...PROOFS,
   ...RECORDS,
   ...NEGOTIATION,
+  ...OFFERS,
   ...OTHER_PROTOCOLS,
   ...TRUNCATION,
 ];
