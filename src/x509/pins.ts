@@ -59,6 +59,7 @@ export function pinnedVerifier(inner: CertificateVerifier, options: PinOptions):
   const { reportOnly } = options;
   const wanted = new Set(readPins(options.pins));
   return {
+    wantsStatus: inner.wantsStatus,
     *verify(request) {
       const identity = yield* inner.verify(request);
       const offered = identity.path.map((certificate) => pinOf(certificate, request.provider));

@@ -30,6 +30,8 @@ export interface VerifyRequest {
 
 /** Decides about peers' certificates. A flow, so that it is synchronous where the provider is. */
 export interface CertificateVerifier {
+  /** True: peers are to be asked to staple an OCSP response, where the options do not say. */
+  readonly wantsStatus?: boolean | undefined;
   /**
    * @throws TlsError with a `rejection` when the chain is not to be trusted.
    */
@@ -114,6 +116,7 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
   };
   const limits = { signatureChecks: limit(options, "maxSignatureChecks", 64), steps: MAX_STEPS };
   return {
+    wantsStatus: revocation !== undefined,
     *verify({ certificates, role, name, time, provider, ocspResponse }) {
       const wanted = name === undefined ? undefined : referenceName(name);
       if (certificates.length > maxCertificates) {
