@@ -155,8 +155,8 @@ class Search implements RuleContext {
         explained = true;
         continue;
       }
-      // A namesake with another key identifier is most likely not the issuer, nor is anyone of a self-issued one.
-      const likely = fit !== "mismatch" && !isSelfIssued(subject);
+      // A namesake with another key identifier is most likely not the issuer, nor, without one, is anyone of a self-issued one.
+      const likely = fit === "match" || (fit === "unknown" && !isSelfIssued(subject));
       const bySignature = broken.certificate === subject && broken.code === "CERT_SIGNATURE_FAILURE";
       this.fail({ ...broken, path, rank: likely ? (bySignature ? RANK.signature : RANK.rule) : RANK.guess });
       explained ||= likely;

@@ -176,7 +176,8 @@ const keyIdentifierAlone: Requirement = ({ certificate }) => {
 const commonName: Requirement = ({ certificate: { subject, subjectAltName } }) => {
   const hosts = subjectAltName?.dns ?? [];
   const names = [...hosts, ...(subjectAltName?.ip ?? []).map(formatAddress)];
-  const isHost = (name: string) => name.includes(".") && isDomainName(name.toLowerCase());
+  // A last label that begins with a digit may be an address in disguise: 0x7f.0x1.
+  const isHost = (name: string) => /\.[a-z][^.]*$/i.test(name) && isDomainName(name.toLowerCase());
   const qualified = hosts.some((name) => name.includes("."));
   const stray = subject
     .values(AttributeType.commonName)

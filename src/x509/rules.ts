@@ -16,15 +16,15 @@ export interface Profile {
 /** What a certificate must be for, where an OID in extKeyUsage does not say it all. */
 export interface Purpose {
   readonly name: string;
-  /** Critical extensions that whoever asks for the purpose honours; OIDs. */
-  readonly understands?: readonly string[];
+  /** Critical extensions of a certificate that whoever asks for the purpose honours; OIDs. */
+  understands?(certificate: Certificate): readonly string[];
   /** Why a certificate is not for the purpose, or may not issue for it; `undefined` when it is. */
   refuses(place: Place): string | undefined;
 }
 
 /** How strict to be, and about what. */
 export interface PathPolicy {
-  /** Intermediates between the end entity and the anchor. */
+  /** Intermediates between the end entity and the anchor, the self-issued not counted. */
   readonly maxDepth: number;
   /** Bits of an RSA modulus below which a key is refused. */
   readonly minRsaBits: number;
@@ -82,9 +82,10 @@ export function brokenRule(place: Place, context: RuleContext): Violation | unde
 }
 
 /** RFC 5280 4.2 */
-const criticalExtensions: Rule = ({ certificate: { unhandledCritical } }, { policy }) => {
+const criticalExtensions: Rule = ({ certificate }, { policy }) => {
+  const { unhandledCritical } = certificate;
   if (unhandledCritical.length === 0) return undefined;
-  const understood = typeof policy.purpose === "object" ? (policy.purpose.understands ?? []) : [];
+  const understood = typeof policy.purpose === "object" ? (policy.purpose.understands?.(certificate) ?? []) : [];
   const unknown = unhandledCritical.filter((oid) => !understood.includes(oid) && !policy.understands.includes(oid));
   if (unknown.length === 0) return undefined;
   return ["CERT_UNHANDLED_CRITICAL_EXTENSION", `critical extension ${unknown.join(", ")} is not understood`];
@@ -157,8 +158,10 @@ const pathLength: Rule = ({ certificate: { basicConstraints }, below }) => {
   return ["PATH_LENGTH_EXCEEDED", `its path length allows ${allowed} intermediates below it, there are ${count}`];
 };
 
-const depth: Rule = ({ below, isAnchor }, { policy: { maxDepth } }) => {
-  const intermediates = below.length - (isAnchor ? 1 : 0);
+/** Self-issued ones excepted, as with path lengths (RFC 5280 4.2.1.9). */
+const depth: Rule = ({ certificate, below, isAnchor }, { policy: { maxDepth } }) => {
+  const above = isAnchor ? [] : [certificate];
+  const intermediates = [...below.slice(1), ...above].filter((issuer) => !isSelfIssued(issuer)).length;
   if (intermediates <= maxDepth) return undefined;
   return ["CERT_CHAIN_TOO_LONG", `more than ${maxDepth} intermediates`];
 };

@@ -7,13 +7,14 @@ const Oid = {
   emailProtection: "1.3.6.1.5.5.7.3.4",
   timeStamping: "1.3.6.1.5.5.7.3.8",
   documentSigning: "1.3.6.1.5.5.7.3.36",
+  applicationPolicies: "1.3.6.1.4.1.311.21.10",
   mlsClient: "2.23.146.2.1.3",
 } as const;
 
 /** RCC.16 A.3.8.3: this purpose and no other in every certificate, and an end entity that only signs. */
 const mlsClient: Purpose = {
   name: "rcsMlsClient",
-  understands: ["2.23.146.2.1.4", "2.23.146.2.1.5"],
+  understands: () => ["2.23.146.2.1.4", "2.23.146.2.1.5"],
   refuses({ certificate: { extendedKeyUsage, keyUsage }, below }) {
     if (extendedKeyUsage?.length !== 1 || extendedKeyUsage[0] !== Oid.mlsClient) {
       return "extKeyUsage is not rcsMlsClient alone";
@@ -36,15 +37,31 @@ function c2pa(name: string, wanted: readonly string[], prohibited: readonly stri
   };
 }
 
+/**
+ * TLS by extKeyUsage. Microsoft's application policies say the same in another form: beside extKeyUsage, which is what
+ * counts then, they may be critical.
+ */
+function tls(role: "server" | "client"): Purpose {
+  const name = role === "server" ? "serverAuth" : "clientAuth";
+  return {
+    name,
+    understands: ({ extendedKeyUsage }) => (extendedKeyUsage === undefined ? [] : [Oid.applicationPolicies]),
+    refuses({ certificate: { extendedKeyUsage } }) {
+      const fits = extendedKeyUsage?.some((oid) => oid === KeyPurpose[name] || oid === KeyPurpose.any) ?? true;
+      return fits ? undefined : `extKeyUsage does not have ${name}`;
+    },
+  };
+}
+
 const MANIFEST = [Oid.emailProtection, Oid.documentSigning];
 
 /** By their names in the cases. */
 export const PURPOSES: Readonly<Record<string, string | Purpose>> = {
   ANY_EKU: "any",
-  SERVER_AUTH: KeyPurpose.serverAuth,
+  SERVER_AUTH: tls("server"),
   SERVER_AUTH_STRICT: strictTls("server", "path"),
   SERVER_AUTH_STRICT_LEAF: strictTls("server", "leaf"),
-  CLIENT_AUTH: KeyPurpose.clientAuth,
+  CLIENT_AUTH: tls("client"),
   CLIENT_AUTH_STRICT: strictTls("client", "path"),
   CLIENT_AUTH_STRICT_LEAF: strictTls("client", "leaf"),
   MLS_CLIENT_AUTH: mlsClient,

@@ -122,6 +122,20 @@ describe("the search for a path", () => {
     expect(refusal(() => verify([leaf], [top])).message).toMatch(/more than 100000 steps/);
   });
 
+  it("counts the self-issued neither towards the depth nor the path length", async () => {
+    const first = await makeAuthority({ subject: "rolled over", issuer: root });
+    const second = await makeAuthority({ subject: "rolled over", issuer: first });
+    const other = await makeAuthority({ subject: "other", issuer: second });
+    const leaf = await makeCertificate({ issuer: second });
+    expect(verify([leaf, first, second], [root], { maxDepth: 1 })).toMatchObject({ verified: true });
+    const below = await makeCertificate({ issuer: other });
+    expect(refusal(() => verify([below, first, second, other], [root], { maxDepth: 1 }))).toMatchObject({
+      code: "CERT_CHAIN_TOO_LONG",
+      alert: "bad_certificate",
+    });
+    expect(verify([below, first, second, other], [root], { maxDepth: 2 })).toMatchObject({ verified: true });
+  });
+
   it("reads no more certificates than allowed", async () => {
     const leaf = await makeCertificate({ issuer: root });
     expect(refusal(() => verify(Array(33).fill(leaf), [root]))).toMatchObject({ code: "CERT_CHAIN_TOO_LONG" });

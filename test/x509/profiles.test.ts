@@ -240,6 +240,12 @@ describe("where the profiles differ", () => {
   it("the web lets a CN be where there are addresses alone", async () => {
     const leaf = await makeLeaf({ names: [generalName.ip("127.0.0.1")] });
     expect(judge([leaf], { profile: webpkiProfile })).toBe("verified");
+    const names = [generalName.ip("127.0.0.1")];
+    for (const subject of ["0x7F.0x0.0x0.0x1", "127.000.000.001", "localhost"]) {
+      expect(judge([await makeLeaf({ names, subject })], { profile: webpkiProfile })).toEqual(
+        refused("CN .* is not one"),
+      );
+    }
   });
 
   it("the web refuses RSA moduli whose bits are no multiple of 8", async () => {
@@ -335,7 +341,7 @@ describe("strict purposes", () => {
 
   it("may honour critical extensions", async () => {
     const leaf = await makeLeaf({ extensions: [critical("1.2.3.4", Uint8Array.of(5, 0))] });
-    const lenient = { name: "mine", understands: ["1.2.3.4"], refuses: () => undefined };
+    const lenient = { name: "mine", understands: () => ["1.2.3.4"], refuses: () => undefined };
     expect(judge([leaf], { purpose: lenient })).toBe("verified");
     expect(judge([leaf])).toMatch(/^CERT_UNHANDLED_CRITICAL_EXTENSION certificate_unknown .*1\.2\.3\.4/);
   });
