@@ -54,6 +54,8 @@ interface Row {
   readonly compression?: true;
   /** What the client offers beside a full handshake, and what becomes of it. */
   readonly opening?: Opening;
+  /** Client authentication after the handshake is on; a server has asked. */
+  readonly postHandshake?: true;
   readonly legal: readonly MessageName[];
   /** change_cipher_spec is dropped here; elsewhere it is an error (RFC 8446 5). */
   readonly dropsChangeCipherSpec: boolean;
@@ -141,6 +143,18 @@ const ROWS: readonly Row[] = [
     }),
     client("WAIT_EE", "encrypted_extensions", ["encrypted_extensions"], { title: `WAIT_EE, ${opening}`, opening }),
   ]),
+  client("CONNECTED", "finished", ["new_session_ticket", "key_update", "certificate_request"], {
+    title: "CONNECTED, to be asked for a certificate",
+    inPlaceOf: undefined,
+    dropsChangeCipherSpec: false,
+    postHandshake: true,
+  }),
+  server("CONNECTED", "finished", ["key_update", "certificate"], {
+    title: "CONNECTED, having asked for a certificate",
+    inPlaceOf: undefined,
+    dropsChangeCipherSpec: false,
+    postHandshake: true,
+  }),
   server("WAIT_EOED", "end_of_early_data", ["end_of_early_data"], { opening: "early data" }),
   server("START", "client_hello", ["client_hello"], { dropsChangeCipherSpec: false }),
   server("START", "client_hello", ["client_hello"], { title: "START after a retry", retry: true, nth: 2 }),
@@ -232,7 +246,10 @@ function meet(row: Row, ...intruders: readonly OutgoingRecord[]): [End, Rogue] {
   };
   const groups = row.retry ? (["secp256r1"] as const) : undefined;
   const auth = row.clientAuth ?? "on";
-  const more = row.compression ? { certificateCompression: [zlibCompression()] } : {};
+  const more = {
+    ...(row.compression && { certificateCompression: [zlibCompression()] }),
+    ...(row.postHandshake && { postHandshakeAuth: true }),
+  };
   const [offers = {}, answers = {}] = row.opening === undefined ? [] : OPENINGS[row.opening];
   const client = { ...more, ...offers };
   const server = { groups, clientAuth: auth, ...more, ...answers };
@@ -241,6 +258,10 @@ function meet(row: Row, ...intruders: readonly OutgoingRecord[]): [End, Rogue] {
       ? [world.honestClient(client), world.rogueServer({ records }, server)]
       : [world.honestServer(server), world.rogueClient({ records }, client)];
   confront(victim, rogue);
+  if (row.postHandshake && row.victim === "server") {
+    victim.engine.requestClientCertificate();
+    confront(victim, rogue);
+  }
   if (row.inPlaceOf === undefined) {
     for (const intruder of intruders) rogue.send(intruder);
     confront(victim, rogue);
