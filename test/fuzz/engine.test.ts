@@ -13,7 +13,7 @@ import { type EngineLimits, TlsEngine } from "../../src/engine/engine.ts";
 import { resolveIdentity } from "../../src/engine/identity.ts";
 import { type ClientOptions, type ServerOptions, sealedCookies, sealedTickets } from "../../src/engine/index.ts";
 import { resolveClient, resolveLimits, resolveServer } from "../../src/engine/options.ts";
-import type { Side } from "../../src/errors.ts";
+import { type Side, TlsError } from "../../src/errors.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
 import type { ClientConfig, CommonConfig, ServerConfig } from "../../src/handshake/config.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
@@ -161,7 +161,7 @@ function cast({ random, victimSide, layer, late, opening }: Case): { victim: End
       if (seen.kind === "record" && seen.direction === "sent" && seen.type === 21) alerts++;
     },
   };
-  const more = random.chance(0.3) ? EXTENDED : {};
+  const more = { ...(random.chance(0.3) && EXTENDED), postHandshakeAuth: random.chance(0.3) };
   const server = { ...configs[opening][anonymous ? "anonymous" : "server"], ...more };
   const retrying = { ...server, groups: server.groups.filter(({ name }) => !retry || name === "secp256r1") };
   const options = rogueOptions(random, layer);
@@ -227,7 +227,17 @@ function afterwards(random: Random, rogue: Rogue, data: Uint8Array[]): void {
   // Around the length from which a late provider protects records late, too.
   const piece = random.bytes(1 + random.integer(random.chance(0.3) ? 3 * BULK_THRESHOLD : 100));
   const ticket = rawMessage(4, Uint8Array.of(0, 0, 0, 1, 0, 0, 0, 2, 1, 9, 0, 1, 7, 0, 0));
-  switch (random.integer(8)) {
+  // A request for a certificate, with rsa_pss_rsae_sha256 and ed25519, or an answer that declines.
+  const authentication =
+    rogue.side === "server"
+      ? rawMessage(13, Uint8Array.of(1, random.integer(4), 0, 10, 0, 13, 0, 6, 0, 4, 8, 4, 8, 7))
+      : rawMessage(11, Uint8Array.of(1, random.integer(4), 0, 0, 0));
+  switch (random.integer(9)) {
+    case 8: {
+      const messages = random.chance(0.5) ? [authentication] : mutateMessage(random, authentication);
+      for (const message of messages) if (message.length > 0) rogue.sendMessage(message);
+      return;
+    }
     case 0:
       rogue.send({ type: 22, content: rawMessage(24, Uint8Array.of(random.integer(2))), padding: random.integer(600) });
       rogue.updateWriteKey();
@@ -250,11 +260,21 @@ function afterwards(random: Random, rogue: Rogue, data: Uint8Array[]): void {
   }
 }
 
+/** Asks for a certificate, where the client has offered to be asked. */
+function ask(engine: TlsEngine): void {
+  try {
+    engine.requestClientCertificate();
+  } catch (error) {
+    if (!(error instanceof TlsError) || error.code !== "ERR_TLS_POST_HANDSHAKE_AUTH") throw error;
+  }
+}
+
 /** Runs one case; throws where the victim breaks a promise. Gives what became of it and all that the victim sent. */
 async function run(seed: number): Promise<{ readonly outcome: string; readonly sent: Uint8Array }> {
   const current = caseOf(seed);
   const { random, layer, late, victimSide, opening } = current;
   const { victim, rogue, alerts } = cast(current);
+  const asks = victimSide === "server" && random.chance(0.5);
   const { engine } = victim;
   const sent: Uint8Array[] = [];
   const earlyData: Uint8Array[] = [];
@@ -280,6 +300,7 @@ async function run(seed: number): Promise<{ readonly outcome: string; readonly s
       wroteMore++;
       idle = 0;
       for (let i = random.integer(4); i >= 0; i--) afterwards(random, rogue, sent);
+      if (asks && engine.result !== undefined && !engine.finished) ask(engine);
       if (engine.result !== undefined && engine.writable > 0 && !engine.finished)
         engine.write(random.bytes(random.pick([10, 1000])));
     }

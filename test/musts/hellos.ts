@@ -276,7 +276,7 @@ export const HELLOS: readonly Must[] = [
   ),
   ...section(
     "4.2.6",
-    broken("server", "MUST NOT send a post-handshake CertificateRequest", "states: CONNECTED"),
+    broken("server", "MUST NOT send a post-handshake CertificateRequest", "later: asks although it has not offered"),
     broken("server", "Servers MUST NOT send this extension", "violations: post_handshake_auth"),
   ),
   ...section(

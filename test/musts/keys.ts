@@ -1,5 +1,5 @@
 /** RFC 8446 4.2.9 to 4.6.3: pre-shared keys, early data, parameters, authentication, and what follows the handshake. */
-import { ABSENT, broken, kept, type Must, none, OTHERS, PENDING, section, UNSEEN } from "./table.ts";
+import { ABSENT, broken, kept, type Must, none, OTHERS, section, UNSEEN } from "./table.ts";
 
 export const KEYS: readonly Must[] = [
   ...section(
@@ -134,7 +134,7 @@ export const KEYS: readonly Must[] = [
   ...section(
     "4.3.2",
     broken("server", "MUST follow EncryptedExtensions", "states: given %s"),
-    none("MUST be unique within the scope", "concerns requests after the handshake; in the handshake it is empty"),
+    broken("server", "MUST be unique within the scope", "later: uses a context twice at once"),
     broken("server", "SHALL be zero length unless", "server: a context"),
     broken("server", "extension MUST be specified", "server: no signature_algorithms", "server: no extensions at all"),
     kept("Clients MUST ignore unrecognized", "server: extensions that nobody knows: they are ignored (4.3.2)"),
@@ -280,12 +280,25 @@ export const KEYS: readonly Must[] = [
   ),
   ...section(
     "4.6.2",
-    none("The client MUST respond with the appropriate", PENDING),
-    none("If the client chooses to authenticate", PENDING),
-    none("If it declines, it MUST send", PENDING),
-    none("MUST appear consecutively", PENDING),
-    broken("server", 'without having sent the "post_handshake_auth"', "states: CONNECTED"),
-    none("servers MUST be prepared for some delay", PENDING),
+    broken(
+      "client",
+      "The client MUST respond with the appropriate",
+      "later: was not asked for",
+      "later: declines with a wrong Finished",
+    ),
+    broken("client", "If the client chooses to authenticate", "later: has a CertificateVerify behind no certificate"),
+    broken("client", "If it declines, it MUST send", "later: declines with a wrong Finished"),
+    broken(
+      "client",
+      "MUST appear consecutively",
+      "later: has application data behind message %i",
+      "later: has a KeyUpdate behind Certificate",
+    ),
+    broken("server", 'without having sent the "post_handshake_auth"', "later: asks although it has not offered"),
+    kept(
+      "servers MUST be prepared for some delay",
+      "later: are read and written, and the answer takes the key of when it leaves",
+    ),
   ),
   ...section(
     "4.6.3",

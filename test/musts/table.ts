@@ -12,6 +12,7 @@ export const FILES = {
   framing: "record/framing.test.ts",
   grease: "handshake/grease.test.ts",
   keys: "engine/resumption-ends.test.ts",
+  later: "handshake/post-handshake.test.ts",
   lifecycle: "engine/lifecycle.test.ts",
   limits: "record/limits.test.ts",
   psk: "handshake/psk.test.ts",
@@ -68,4 +69,3 @@ export const OLDER = "earlier versions of TLS, which this library does not speak
 export const UNSEEN = "a peer's breach cannot be seen from outside it";
 export const OTHERS = "binds applications, middleboxes or later specifications";
 export const ABSENT = "a feature this library does not have";
-export const PENDING = "authentication after the handshake, which this library does not offer and a client refuses";
