@@ -170,8 +170,9 @@ const keyIdentifierAlone: Requirement = ({ certificate }) => {
 };
 
 /**
- * BR 7.1.4.3: a CN repeats a subjectAltName, character for character. A host name is let be where subjectAltName has no
- * fully-qualified ones: nobody looks for a host in the CN (RFC 9525 2).
+ * BR 7.1.4.3: a CN repeats a subjectAltName, character for character. Two that mislead nobody are let be, since no host
+ * is looked for in a CN (RFC 9525 2): the domain that a wildcard stands under, and a host name where subjectAltName has
+ * no fully-qualified one.
  */
 const commonName: Requirement = ({ certificate: { subject, subjectAltName } }) => {
   const hosts = subjectAltName?.dns ?? [];
@@ -181,7 +182,7 @@ const commonName: Requirement = ({ certificate: { subject, subjectAltName } }) =
   const qualified = hosts.some((name) => name.includes("."));
   const stray = subject
     .values(AttributeType.commonName)
-    .find((name) => !names.includes(name) && (qualified || !isHost(name)));
+    .find((name) => !names.includes(name) && !names.includes(`*.${name}`) && (qualified || !isHost(name)));
   return stray === undefined ? undefined : `its CN ${stray} is not one of its subjectAltNames`;
 };
 

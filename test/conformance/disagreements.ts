@@ -20,8 +20,8 @@ export const DISAGREEMENTS: readonly Disagreement[] = [
     set: "chains",
     id: /^many-names\/ok-all-types/,
     reason:
-      "Its constraints on URIs hold whole URIs where a host or domain belongs, and the certificate has URI names. They are " +
-      "refused as malformed whether the extension is critical or not; what ignores them cannot say that the names are permitted.",
+      "It has more names in one extension than the 1024 that are read. And its constraints on URIs hold whole URIs where a " +
+      "host or domain belongs, and the certificate has URI names. They are refused as malformed whether the extension is critical or not; what ignores them cannot say that the names are permitted.",
     rfc: 'RFC 5280 4.2.1.10: "For URIs, the constraint applies to the host part of the name. The constraint MUST be specified as a fully qualified domain name and MAY specify a host or a domain."',
   },
 ];

@@ -237,6 +237,15 @@ describe("where the profiles differ", () => {
     expect(judge([leaf], { profile: webpkiProfile })).toEqual(refused(reason));
   });
 
+  it("the web lets a CN be that a wildcard stands under", async () => {
+    const names = [generalName.dns("*.example.com")];
+    for (const subject of ["*.example.com", "example.com"]) {
+      expect(judge([await makeLeaf({ names, subject })], { profile: webpkiProfile })).toBe("verified");
+    }
+    const below = await makeLeaf({ names, subject: "www.example.com" });
+    expect(judge([below], { profile: webpkiProfile })).toEqual(refused("CN www.example.com is not one"));
+  });
+
   it("the web lets a CN be where there are addresses alone", async () => {
     const leaf = await makeLeaf({ names: [generalName.ip("127.0.0.1")] });
     expect(judge([leaf], { profile: webpkiProfile })).toBe("verified");
