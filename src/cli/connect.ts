@@ -58,6 +58,10 @@ export const connectCommand: Command = {
     { name: "resolve", value: "HOST:PORT:ADDR", repeat: true, help: "connect to ADDR for HOST:PORT" },
     { name: "connect-timeout", value: "SECONDS", help: "for TCP and handshake together; 30 by default" },
     ...TLS_FLAGS,
+    {
+      name: "enable-pha",
+      help: "can be asked for the certificate later, too; the end of stdin closes nothing then",
+    },
     { name: "no-middlebox", help: "do not look like TLS 1.2 to middleboxes (RFC 8446 D.4)" },
     ...SESSION_FLAGS,
     ...TRACE_FLAGS,
@@ -104,6 +108,7 @@ async function run(args: Arguments): Promise<number> {
     serverName,
     ...judgement(args.has("insecure"), trust, args.get("pinnedpubkey")),
     identities,
+    postHandshakeAuth: identities.length > 0 || args.has("enable-pha"),
     compatibilityMode: !args.has("no-middlebox"),
     sessions: files.cache,
     offerEarlyData: files.earlyData !== undefined,
@@ -166,7 +171,7 @@ async function converse(
       () => {},
     );
     const again = session.earlyData === "accepted" ? undefined : options.earlyData;
-    await relay(session, again, args.has("json"));
+    await relay(session, again, args);
     return ExitStatus.ok;
   } catch (error) {
     if (signals.status !== undefined) return signals.status;
@@ -184,25 +189,27 @@ async function converse(
 }
 
 /** Both directions until the server's close_notify. `first` goes before stdin. */
-async function relay(session: TlsSession, first: Uint8Array | undefined, silent: boolean): Promise<void> {
-  const sending = send(session, first);
+async function relay(session: TlsSession, first: Uint8Array | undefined, args: Arguments): Promise<void> {
+  // Behind a close_notify there is no answer to a server that asks who this is.
+  const sending = send(session, first, args.has("enable-pha"));
   // Its failure is the connection's, and comes out of reading, too.
   sending.catch(() => {});
   const reader = session.readable.getReader();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (!silent) await print(value);
+    if (!args.has("json")) await print(value);
   }
   await session.close();
   await session.closed;
 }
 
-async function send(session: TlsSession, first: Uint8Array | undefined): Promise<void> {
+async function send(session: TlsSession, first: Uint8Array | undefined, open: boolean): Promise<void> {
   const writer = session.writable.getWriter();
   if (first !== undefined) await writer.write(first);
   for await (const chunk of process.stdin) await writer.write(new Uint8Array(chunk as Buffer));
-  await writer.close();
+  if (open) writer.releaseLock();
+  else await writer.close();
 }
 
 function print(bytes: Uint8Array): Promise<void> {
@@ -269,6 +276,9 @@ function describeSession(session: TlsSession, { hasIdentity }: Client): void {
 
 function warn(event: SessionEvent): void {
   if (event.type === "ticket_failed") say(`a ticket came to nothing: ${event.error.message}`);
+  if (event.type === "identity_presented") {
+    say(`the server has asked for a certificate: ${event.identity === undefined ? "none sent" : "sent"}`);
+  }
   if (event.type !== "identity_mismatch") return;
   const { reason, sent, authorities, issuers } = event;
   const why =

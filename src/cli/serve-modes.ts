@@ -1,5 +1,6 @@
 /** What `mutls serve` does with a session once it is there. */
 import { concat, latin1, utf8 } from "../bytes/bytes.ts";
+import { TlsError } from "../errors.ts";
 import type { TlsSession } from "../node/index.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { keyName } from "./report.ts";
@@ -59,7 +60,8 @@ async function echo({ receivedEarlyData, readable, writable }: TlsSession): Prom
 async function http(session: TlsSession): Promise<void> {
   const head = await readHead(session);
   if (head === undefined) return;
-  const { status, path, method, body } = answer(session, head);
+  const refusal = isSecret(head) ? await identify(session) : undefined;
+  const { status, path, method, body } = answer(session, head, refusal);
   if (path === "/keyupdate" && status === "200 OK") session.updateKeys("update_requested");
   const fields = [
     `HTTP/1.0 ${status}`,
@@ -80,17 +82,36 @@ interface Answer {
   readonly body: Uint8Array;
 }
 
-function answer(session: TlsSession, head: string): Answer {
-  const line = /^([A-Z]+) (\S+)(?: HTTP\/1\.[01])?(?:\r?\n|$)/.exec(head);
+const REQUEST_LINE = /^([A-Z]+) (\S+)(?: HTTP\/1\.[01])?(?:\r?\n|$)/;
+
+function isSecret(head: string): boolean {
+  return head.length <= MAX_HEAD && REQUEST_LINE.exec(head)?.[2] === "/secret";
+}
+
+/** Why the client cannot say who it is, if so: those who will say it wrongly end the connection. */
+const UNASKED: readonly string[] = ["ERR_TLS_POST_HANDSHAKE_AUTH", "ERR_TLS_CLOSED"];
+
+/** Asks for a certificate after the handshake (RFC 8446 4.6.2). Gives what stands against this client. */
+async function identify(session: TlsSession): Promise<string | undefined> {
+  try {
+    const peer = await session.requestClientCertificate();
+    if (peer === undefined) return "the client was asked for a certificate and sent none";
+    return peer.verified ? undefined : "the client's certificate is from an unknown CA";
+  } catch (error) {
+    if (error instanceof TlsError && UNASKED.includes(error.code)) return error.message;
+    throw error;
+  }
+}
+
+function answer(session: TlsSession, head: string, refusal: string | undefined): Answer {
+  const line = REQUEST_LINE.exec(head);
   const [, method = "", path = ""] = line ?? [];
   const refuse = (status: string, error: string) => ({ status, method, path, body: json({ error }) });
   if (head.length > MAX_HEAD) {
     return refuse("431 Request Header Fields Too Large", `a head of more than ${MAX_HEAD} bytes`);
   }
   if (line === null) return refuse("400 Bad Request", "no HTTP request line");
-  if (path === "/secret") {
-    return refuse("501 Not Implemented", "post-handshake authentication is not supported yet: use --client-auth");
-  }
+  if (refusal !== undefined) return refuse("403 Forbidden", refusal);
   const facts = { request: { method, path }, ...sessionFacts(session) };
   const body = json({ ...facts, client: clientFacts(session.peer) });
   if (body.length < MAX_ANSWER - 512) return { status: "200 OK", method, path, body };

@@ -33,7 +33,8 @@ export const serveCommand: Command = {
     "--cert, who holds one of the keys needs no certificate, whatever --client-auth says.",
     "",
     "modes: http answers a request with what was negotiated and who the client is, as JSON (GET /keyupdate: after a",
-    "KeyUpdate); echo sends everything back; reverse sends each line back reversed; discard only reads.",
+    "KeyUpdate; GET /secret: after asking for a certificate of --cacert's, 403 without one); echo sends everything back;",
+    "reverse sends each line back reversed; discard only reads.",
     "",
     "--trace and --json go to stderr, each line with the number of its connection: `mutls serve … --json 2>trace.jsonl`.",
     "",
@@ -94,19 +95,21 @@ async function run(args: Arguments): Promise<number> {
   const negotiation = negotiationOptions(args);
   const host = args.get("host") ?? "127.0.0.1";
   const port = args.number("port", 0, 65_535) ?? 8443;
+  const mode = (args.get("mode") ?? "http") as ModeName;
   const options: ServerConfiguration = {
     ...negotiation,
     ...resumptionOptions(args),
     trust: loadTrust(args),
     identities: await loadIdentities(args, negotiation.provider),
     clientAuth,
+    postHandshakeAuth: args.has("cacert") && mode === "http",
     strictServerName: args.has("strict-sni"),
   };
   // Before anything is opened: an option that cannot be used is no client's fault.
   serverContext(options);
-  if (args.has("cacert") && clientAuth === "off") log("--cacert has no effect without --client-auth");
+  if (args.has("cacert") && clientAuth === "off" && mode !== "http")
+    log("--cacert has no effect without --client-auth");
   const keys = keyLogFile(args);
-  const mode = (args.get("mode") ?? "http") as ModeName;
   const sockets = new Set<Socket>();
   let connections = 0;
   const server = createServer({ allowHalfOpen: true }, (socket) => {

@@ -3,7 +3,7 @@ import { connect as connectTcp } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { concat, latin1, utf8 } from "../../src/bytes/bytes.ts";
 import { createTrace, type TraceItem } from "../../src/inspect/index.ts";
-import { connect } from "../../src/node/index.ts";
+import { type ConnectOptions, connect } from "../../src/node/index.ts";
 import { recordsOf } from "../inspect/support.ts";
 import { certificateFiles, type Files, mutls, type Served, served } from "../support/cli.ts";
 
@@ -21,7 +21,11 @@ afterAll(async () => {
 });
 
 /** Sends the pieces, each in a record of its own, and reads to the end. */
-async function ask(pieces: readonly Uint8Array[], identity?: string): Promise<{ answer: string; items: TraceItem[] }> {
+async function ask(
+  pieces: readonly Uint8Array[],
+  identity?: string,
+  options: Partial<ConnectOptions> = {},
+): Promise<{ answer: string; items: TraceItem[] }> {
   const items: TraceItem[] = [];
   const session = await connect({
     host: "127.0.0.1",
@@ -33,6 +37,7 @@ async function ask(pieces: readonly Uint8Array[], identity?: string): Promise<{ 
         ? []
         : [{ cert: readFileSync(files.path(`${identity}.pem`)), key: readFileSync(files.path(`${identity}.key`)) }],
     observer: createTrace("client", (item) => items.push(item)),
+    ...options,
   });
   const writer = session.writable.getWriter();
   for (const piece of pieces) await writer.write(piece);
@@ -87,10 +92,30 @@ describe("serve --mode http", () => {
     );
   });
 
-  it("refuses /secret for now, nonsense, and heads without end", async () => {
-    const secret = await ask([utf8("GET /secret HTTP/1.0\r\n\r\n")]);
-    expect(secret.answer).toMatch(/^HTTP\/1\.0 501 Not Implemented\r\n/);
-    expect(body(secret.answer)).toMatchObject({ error: expect.stringContaining("post-handshake authentication") });
+  it("shows /secret to who says who it is when asked, and to nobody else", async () => {
+    const secret = [utf8("GET /secret HTTP/1.0\r\n\r\n")];
+    const shown = await ask(secret, "client", { postHandshakeAuth: true });
+    expect(shown.answer).toMatch(/^HTTP\/1\.0 200 OK\r\n/);
+    expect(body(shown.answer)).toMatchObject({ client: { subject: "CN=alice", verified: true } });
+    expect(shown.items.filter((item) => item.kind === "message" && item.type === "certificate_request").length).toBe(2);
+    const declined = await ask(secret, undefined, { postHandshakeAuth: true });
+    const unasked = await ask(secret, "client");
+    for (const { answer } of [declined, unasked]) expect(answer).toMatch(/^HTTP\/1\.0 403 Forbidden\r\n/);
+    expect(body(declined.answer)).toMatchObject({ error: expect.stringContaining("sent none") });
+    expect(body(unasked.answer)).toMatchObject({ error: expect.stringContaining("does not offer it") });
+  });
+
+  it("shows /secret to mutls connect --enable-pha, which answers behind the end of its input", async () => {
+    const to = [`localhost:${server.port}`, "--cacert", files.path("ca.pem"), ...files.pair("client")];
+    const input = "GET /secret HTTP/1.0\r\n\r\n";
+    const shown = await mutls(["connect", ...to, "--enable-pha"], { input });
+    expect([shown.status, shown.stderr]).toEqual([0, "mutls: the server has asked for a certificate: sent\n"]);
+    expect(shown.stdout.toString()).toMatch(/^HTTP\/1\.0 200 OK\r\n/);
+    const without = await mutls(["connect", ...to.slice(0, 3), "--enable-pha"], { input });
+    expect(without.stdout.toString()).toMatch(/^HTTP\/1\.0 403 Forbidden\r\n/);
+  });
+
+  it("refuses nonsense, and heads without end", async () => {
     expect((await ask([utf8("what is this\r\n\r\n")])).answer).toMatch(/^HTTP\/1\.0 400 Bad Request\r\n/);
     const endless = await ask([
       utf8("GET / HTTP/1.0\r\n"),
@@ -173,7 +198,7 @@ describe("serve", () => {
   });
 
   it("warns of --cacert without --client-auth", async () => {
-    const idle = await served([...files.pair("server"), "--cacert", files.path("ca.pem")]);
+    const idle = await served([...files.pair("server"), "--cacert", files.path("ca.pem"), "--mode", "echo"]);
     await idle.says(/--cacert has no effect without --client-auth/);
     const { status, stdout } = await idle.stop();
     expect([status, stdout.toString()]).toEqual([0, `listening on 127.0.0.1:${idle.port}\n`]);
