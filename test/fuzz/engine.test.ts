@@ -321,7 +321,12 @@ async function run(seed: number): Promise<{ readonly outcome: string; readonly s
     }
   }
   const outcome = beforeEnd?.code ?? (engine.result === undefined ? "waiting" : "connected");
-  return { outcome: `${victimSide} ${opening} ${layer} ${late ? "late" : "sync"} ${outcome}`, sent: join(rogue.wire) };
+  const by = engine.result?.psk === undefined ? "" : " by key";
+  const early = engine.result?.earlyData === "accepted" ? " with early data" : "";
+  return {
+    outcome: `${victimSide} ${opening} ${layer} ${late ? "late" : "sync"} ${outcome}${by}${early}`,
+    sent: join(rogue.wire),
+  };
 }
 
 function feed(victim: End, bytes: Uint8Array, random: Random, early: Uint8Array[]): void {
@@ -384,6 +389,8 @@ describe(`${CASES} damaged handshakes from seed ${SEED} on`, () => {
     for (const opening of Object.keys(OPENINGS)) expect(count(` ${opening} `)).toBeGreaterThan(0.05 * CASES);
     for (const side of ["client", "server"]) expect(count(side)).toBeGreaterThan(0.4 * CASES);
     for (const part of [
+      " by key",
+      " with early data",
       "connected",
       "waiting",
       "DECODE_ERROR",
