@@ -11,11 +11,12 @@ import {
   type TlsSession,
 } from "../node/index.ts";
 import { pinnedVerifier } from "../x509/pins.ts";
+import type { RevocationChecker } from "../x509/revocation.ts";
 import type { TrustStore } from "../x509/trust.ts";
 import { acceptAnyVerifier, trustVerifier } from "../x509/verifier.ts";
 import { formatTarget, parseTarget, resolveTarget, type Target } from "./address.ts";
 import { CliError, ExitStatus, exitStatus, usage } from "./exit.ts";
-import { bundledTrust, keyLogFile, loadIdentities, loadTrust } from "./files.ts";
+import { bundledTrust, keyLogFile, loadIdentities, loadRevocation, loadTrust } from "./files.ts";
 import type { Arguments, Command } from "./flags.ts";
 import { reportError, sessionLines, TRACE_FLAGS, type TraceOutput, traceOutput } from "./report.ts";
 import { SESSION_FLAGS, type SessionFiles, sessionFiles } from "./session-files.ts";
@@ -41,7 +42,7 @@ export const connectCommand: Command = {
     "",
     "exit status: 0 done, 2 usage, 6 name not found, 7 no connection, 23 cannot write, 26 cannot read, 28 time-out,",
     "35 handshake failed, 56 connection broken, 58 own certificate or key, 60 server's certificate, 77 CA file,",
-    "90 pinned key, 98 the server wants a certificate",
+    "82 CRL file, 90 pinned key, 98 the server wants a certificate",
   ].join("\n"),
   positionals: 1,
   flags: [
@@ -83,10 +84,11 @@ function judgement(
   insecure: boolean,
   trust: TrustStore | undefined,
   pins: string | undefined,
+  revocation: RevocationChecker | undefined,
 ): Pick<ClientConfiguration, "rejectUnauthorized" | "trust" | "verifier" | "checkServerName"> {
-  if (pins === undefined) return { rejectUnauthorized: !insecure, trust };
-  const inner = trust === undefined ? acceptAnyVerifier() : trustVerifier({ trust });
-  return { verifier: pinnedVerifier(inner, { pins }), checkServerName: !insecure };
+  if (pins === undefined && (revocation === undefined || insecure)) return { rejectUnauthorized: !insecure, trust };
+  const inner = trust === undefined ? acceptAnyVerifier() : trustVerifier({ trust, revocation });
+  return { verifier: pins === undefined ? inner : pinnedVerifier(inner, { pins }), checkServerName: !insecure };
 }
 
 async function run(args: Arguments): Promise<number> {
@@ -106,7 +108,7 @@ async function run(args: Arguments): Promise<number> {
   const options: ClientConfiguration = {
     ...negotiation,
     serverName,
-    ...judgement(args.has("insecure"), trust, args.get("pinnedpubkey")),
+    ...judgement(args.has("insecure"), trust, args.get("pinnedpubkey"), loadRevocation(args)),
     identities,
     postHandshakeAuth: identities.length > 0 || args.has("enable-pha"),
     compatibilityMode: !args.has("no-middlebox"),

@@ -17,6 +17,7 @@ export const ExitStatus = {
   localCertificate: 58,
   peerCertificate: 60,
   caFile: 77,
+  crlFile: 82,
   pin: 90,
   clientCertificateRequired: 98,
 } as const;

@@ -9,6 +9,7 @@ import type { Observer } from "../engine/observer.ts";
 import { TlsError } from "../errors.ts";
 import type { Identity } from "../handshake/identity.ts";
 import { keyLog } from "../inspect/keylog.ts";
+import { type RevocationChecker, revocationChecker } from "../x509/revocation.ts";
 import { type TrustStore, trustStore } from "../x509/trust.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
 import type { Arguments } from "./flags.ts";
@@ -82,6 +83,25 @@ export function loadTrust(args: Arguments): TrustStore | undefined {
     if (error instanceof TlsError) throw new CliError(ExitStatus.caFile, `${file}: ${error.message}`);
     throw error;
   }
+}
+
+/** The checker of `--crlfile`, which is as strict as curl's; `undefined` without it. */
+export function loadRevocation(args: Arguments): RevocationChecker | undefined {
+  const files = args.all("crlfile");
+  if (files.length === 0) return undefined;
+  const revocation = revocationChecker({ mode: "hard-fail" });
+  const crls = files.map((file) => {
+    const content = read(file, "CRL file", ExitStatus.crlFile);
+    try {
+      revocation.replaceCrls(content);
+    } catch (error) {
+      if (error instanceof TlsError) throw new CliError(ExitStatus.crlFile, `${file}: ${error.message}`);
+      throw error;
+    }
+    return content;
+  });
+  revocation.replaceCrls(crls);
+  return revocation;
 }
 
 /** The public roots that come with Node. */

@@ -10,9 +10,10 @@ import {
   strikeRegister,
   type TlsSession,
 } from "../node/index.ts";
+import { trustVerifier } from "../x509/verifier.ts";
 import { formatTarget } from "./address.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
-import { keyLogFile, loadIdentities, loadTrust } from "./files.ts";
+import { keyLogFile, loadIdentities, loadRevocation, loadTrust } from "./files.ts";
 import type { Arguments, Command } from "./flags.ts";
 import { errorLine, rejectionLines, sessionLines, TRACE_FLAGS, traceOutput } from "./report.ts";
 import { MODES, type ModeName } from "./serve-modes.ts";
@@ -82,6 +83,15 @@ export const serveCommand: Command = {
   run,
 };
 
+/** Who decides about clients' certificates. */
+function judgement(args: Arguments): Pick<ServerConfiguration, "trust" | "verifier"> {
+  const trust = loadTrust(args);
+  const revocation = loadRevocation(args);
+  return trust === undefined || revocation === undefined
+    ? { trust }
+    : { verifier: trustVerifier({ trust, revocation }) };
+}
+
 async function run(args: Arguments): Promise<number> {
   if (args.has("json") && args.has("trace")) throw usage("--json and --trace are two forms of the same: choose one");
   if (!args.has("cert") && !args.has("psk")) {
@@ -91,6 +101,7 @@ async function run(args: Arguments): Promise<number> {
   if ((clientAuth === "on" || clientAuth === "optional") && !args.has("cacert")) {
     throw usage(`--client-auth ${clientAuth} needs --cacert: the CAs that issue client certificates`);
   }
+  if (args.has("crlfile") && !args.has("cacert")) throw usage("--crlfile needs --cacert: the CAs whose CRLs they are");
   if (clientAuth !== "off" && !args.has("cert")) throw usage("--client-auth needs --cert: both ends show one, or none");
   const negotiation = negotiationOptions(args);
   const host = args.get("host") ?? "127.0.0.1";
@@ -99,7 +110,7 @@ async function run(args: Arguments): Promise<number> {
   const options: ServerConfiguration = {
     ...negotiation,
     ...resumptionOptions(args),
-    trust: loadTrust(args),
+    ...judgement(args),
     identities: await loadIdentities(args, negotiation.provider),
     clientAuth,
     postHandshakeAuth: args.has("cacert") && mode === "http",

@@ -81,6 +81,12 @@ export const TLS_FLAGS: readonly Flag[] = [
     value: "A,B",
     help: "with keys and tickets: dhe, ke (no forward secrecy) or both, in order of preference; dhe by default",
   },
+  {
+    name: "crlfile",
+    value: "FILE",
+    repeat: true,
+    help: "CRLs, PEM or DER; the peer's certificates are then refused unless these say that none is revoked",
+  },
   { name: "grease", help: "send values that peers must ignore (RFC 8701)" },
   {
     name: "keylogfile",
@@ -94,7 +100,6 @@ export const TLS_FLAGS: readonly Flag[] = [
 /** Parts of later versions that both ends will have. */
 export const LATER_TLS_FLAGS: readonly Flag[] = [
   { name: "pass", value: "P", later: true, help: "pass phrase of an encrypted key" },
-  { name: "crlfile", value: "FILE", later: true, help: "certificate revocation list" },
 ];
 
 /** What the shared flags say. */

@@ -9,7 +9,7 @@ import type { PeerIdentity } from "../x509/identity.ts";
 import { rfc5280Profile, webpkiProfile } from "../x509/profiles.ts";
 import { trustVerifier } from "../x509/verifier.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
-import { bundledTrust, loadTrust } from "./files.ts";
+import { bundledTrust, loadRevocation, loadTrust } from "./files.ts";
 import type { Arguments, Command } from "./flags.ts";
 import { errorLine, nameOf, oneLine, rejectionLines } from "./report.ts";
 
@@ -26,7 +26,7 @@ export const verifyCommand: Command = {
     "",
     "Verdict, path and explanation go to stdout, with --json as one JSON object.",
     "",
-    "exit status: 0 verified, 2 usage, 26 cannot read, 60 rejected, 77 CA file",
+    "exit status: 0 verified, 2 usage, 26 cannot read, 60 rejected, 77 CA file, 82 CRL file",
   ].join("\n"),
   positionals: 1,
   flags: [
@@ -41,7 +41,12 @@ export const verifyCommand: Command = {
     },
     { name: "profile", value: "NAME", choices: Object.keys(PROFILES), help: "whose rules besides" },
     { name: "json", help: "one JSON object" },
-    { name: "crlfile", later: true, help: "CRLs" },
+    {
+      name: "crlfile",
+      value: "FILE",
+      repeat: true,
+      help: "CRLs, PEM or DER; the chain is then refused unless these say that none of it is revoked",
+    },
   ],
   examples: [
     "mutls verify chain.pem --cacert ca.pem --hostname www.example.com",
@@ -69,7 +74,8 @@ async function judge(args: Arguments): Promise<Verdict> {
   const profile = PROFILES[(args.get("profile") ?? "default") as keyof typeof PROFILES];
   const time = timeOf(args.get("at"));
   const certificates = readChain(args.positionals[0] as string);
-  const verifier = trustVerifier({ trust: loadTrust(args) ?? bundledTrust(), profile, ...ROLES[purpose] });
+  const trust = loadTrust(args) ?? bundledTrust();
+  const verifier = trustVerifier({ trust, profile, ...ROLES[purpose], revocation: loadRevocation(args) });
   const role = purpose === "client" ? "client" : "server";
   const name = args.get("hostname");
   try {

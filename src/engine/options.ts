@@ -312,7 +312,11 @@ export function resolveClient(options: ClientOptions): ClientConfig {
     : { ...config, sessions: scopedSessions(options.sessions, () => sessionScope(options, config)) };
 }
 
-function resolveAuthorities({ sendAuthorities = false, trust }: ClientOptions): readonly Uint8Array[] {
+function resolveAuthorities({
+  sendAuthorities = false,
+  verifier,
+  trust = verifier?.trust,
+}: ClientOptions): readonly Uint8Array[] {
   if (!sendAuthorities) return [];
   if (trust === undefined) throw fault("ERR_TLS_OPTION", "sendAuthorities without trust anchors to name");
   return storeOf(trust).anchors.map(({ subject }) => subject.der);
@@ -467,7 +471,7 @@ function resolveChoice(options: ServerOptions): ServerChoice {
   ) {
     throw fault("ERR_TLS_OPTION", `clientAuth "${clientAuth}" without trust anchors`);
   }
-  const store = options.trust === undefined ? undefined : storeOf(options.trust);
+  const store = options.trust === undefined ? options.verifier?.trust : storeOf(options.trust);
   const sendAuthorities = options.sendAuthorities ?? true;
   return {
     identities: resolveIdentities(options.identities, options.provider),

@@ -60,6 +60,7 @@ export function pinnedVerifier(inner: CertificateVerifier, options: PinOptions):
   const wanted = new Set(readPins(options.pins));
   return {
     wantsStatus: inner.wantsStatus,
+    trust: inner.trust,
     *verify(request) {
       const identity = yield* inner.verify(request);
       const offered = identity.path.map((certificate) => pinOf(certificate, request.provider));

@@ -32,6 +32,8 @@ export interface VerifyRequest {
 export interface CertificateVerifier {
   /** True: peers are to be asked to staple an OCSP response, where the options do not say. */
   readonly wantsStatus?: boolean | undefined;
+  /** Whose anchors peers may be told of, so that they can choose a certificate. */
+  readonly trust?: TrustStore | undefined;
   /**
    * @throws TlsError with a `rejection` when the chain is not to be trusted.
    */
@@ -41,7 +43,7 @@ export interface CertificateVerifier {
 /** Whom to trust and how strictly. */
 export interface TrustVerifierOptions {
   readonly trust: TrustStore;
-  /** Intermediates allowed between the peer's certificate and the anchor; 10 by default. */
+  /** Intermediates allowed between the peer's certificate and the anchor, the self-issued not counted; 10 by default. */
   readonly maxDepth?: number | undefined;
   /** Certificates that a peer may send; 32 by default. */
   readonly maxCertificates?: number | undefined;
@@ -117,6 +119,7 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
   const limits = { signatureChecks: limit(options, "maxSignatureChecks", 64), steps: MAX_STEPS };
   return {
     wantsStatus: revocation !== undefined,
+    trust,
     *verify({ certificates, role, name, time, provider, ocspResponse }) {
       const wanted = name === undefined ? undefined : referenceName(name);
       if (certificates.length > maxCertificates) {
