@@ -40,6 +40,13 @@ if [ -z "$node" ]; then
   node=$folder/node_modules/node22/bin/node
 fi
 
+# rustup keeps its toolchains in the user's own home, which HOME need not be.
+if ! cargo --version >/dev/null 2>&1; then
+  home=$(getent passwd "$(id -u)" | cut -d: -f6)
+  if [ -d "$home/.rustup" ]; then export RUSTUP_HOME=$home/.rustup; else rustup default stable; fi
+  cargo --version
+fi
+
 # The slowest starts first; the others are built meanwhile.
 (cd "$peers/rust" && cargo build --quiet --locked --target-dir "$folder/rust") &
 rust=$!
