@@ -42,7 +42,7 @@ export const connectCommand: Command = {
     "",
     "exit status: 0 done, 2 usage, 6 name not found, 7 no connection, 23 cannot write, 26 cannot read, 28 time-out,",
     "35 handshake failed, 56 connection broken, 58 own certificate or key, 60 server's certificate, 77 CA file,",
-    "82 CRL file, 90 pinned key, 98 the server wants a certificate",
+    "82 CRL file, 90 pinned key, 91 OCSP response, 98 the server wants a certificate",
   ].join("\n"),
   positionals: 1,
   flags: [
@@ -50,6 +50,7 @@ export const connectCommand: Command = {
     { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER" },
     { name: "cacert", value: "FILE", help: "CAs that may have issued the server's certificate, PEM or DER" },
     { name: "insecure", short: "k", help: "accept any certificate: anybody could be there" },
+    { name: "cert-status", help: "refuse the server unless it staples an OCSP response that clears it" },
     {
       name: "pinnedpubkey",
       value: "sha256//B64",
@@ -68,7 +69,6 @@ export const connectCommand: Command = {
     ...TRACE_FLAGS,
     { name: "json", help: "the trace as JSON lines on stdout, in place of the data" },
     ...LATER_TLS_FLAGS,
-    { name: "cert-status", later: true, help: "require an OCSP staple" },
   ],
   examples: [
     "mutls connect example.com:443 --trace </dev/null",

@@ -19,6 +19,7 @@ export const ExitStatus = {
   caFile: 77,
   crlFile: 82,
   pin: 90,
+  certificateStatus: 91,
   clientCertificateRequired: 98,
 } as const;
 
@@ -44,6 +45,8 @@ export function usage(message: string, hint?: string): CliError {
 const BY_CODE: Readonly<Record<string, number>> = {
   ERR_TLS_OPTION: ExitStatus.usage,
   CERT_PIN_MISMATCH: ExitStatus.pin,
+  OCSP_VERIFY_NEEDED: ExitStatus.certificateStatus,
+  ERR_TLS_STATUS_RESPONSE: ExitStatus.certificateStatus,
   ERR_TLS_KEY: ExitStatus.localCertificate,
   ERR_TLS_SIGNING_FAILED: ExitStatus.localCertificate,
   ERR_TLS_HANDSHAKE_TIMEOUT: ExitStatus.timeout,

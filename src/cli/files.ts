@@ -85,11 +85,12 @@ export function loadTrust(args: Arguments): TrustStore | undefined {
   }
 }
 
-/** The checker of `--crlfile`, which is as strict as curl's; `undefined` without it. */
+/** The checker of `--crlfile` and `--cert-status`, which are as strict as curl's; `undefined` without them. */
 export function loadRevocation(args: Arguments): RevocationChecker | undefined {
   const files = args.all("crlfile");
-  if (files.length === 0) return undefined;
-  const revocation = revocationChecker({ mode: "hard-fail" });
+  const mustStaple = args.has("cert-status") ? "always" : true;
+  if (files.length === 0) return mustStaple === true ? undefined : revocationChecker({ mode: "soft-fail", mustStaple });
+  const revocation = revocationChecker({ mode: "hard-fail", mustStaple });
   const crls = files.map((file) => {
     const content = read(file, "CRL file", ExitStatus.crlFile);
     try {

@@ -9,7 +9,7 @@ import { verifyCommand } from "../../src/cli/verify.ts";
 import { mutls, served } from "../support/cli.ts";
 import { PemFiles } from "../support/pem-files.ts";
 import { makeAuthority, makeCertificate, type TestCertificate } from "../support/pki.ts";
-import { makeCrl, serialOf } from "../support/status.ts";
+import { makeCrl, makeOcspResponse, serialOf } from "../support/status.ts";
 
 const files = new PemFiles();
 let root: TestCertificate;
@@ -52,6 +52,28 @@ describe("mutls verify --crlfile", () => {
     expect(await verify(files.path(other))).toBe(60);
     expect(await verify(files.path(other), clean)).toBe(0);
   });
+});
+
+describe("mutls connect --cert-status", () => {
+  it("wants a staple that clears the server", async () => {
+    const staple = async (options: object = {}) =>
+      files.path(await makeOcspResponse({ certificate: leaf, issuer: root, ...options }));
+    const statusFor = async (...flags: string[]) => {
+      const server = await served([...pair(), ...flags]);
+      try {
+        return await mutls(["connect", `localhost:${server.port}`, ...trusting(), "--cert-status"], {
+          input: "GET / HTTP/1.0\r\n\r\n",
+        });
+      } finally {
+        await server.stop();
+      }
+    };
+    expect((await statusFor("--ocsp", await staple())).status).toBe(0);
+    expect(await statusFor()).toMatchObject({ status: 91, stderr: expect.stringContaining("OCSP_VERIFY_NEEDED") });
+    expect((await statusFor("--ocsp", await staple({ status: "unknown" }))).status).toBe(91);
+    const revoked = await statusFor("--ocsp", await staple({ status: "revoked" }));
+    expect(revoked).toMatchObject({ status: 60, stderr: expect.stringContaining("CERT_REVOKED") });
+  }, 30_000);
 });
 
 describe("mutls connect and serve --crlfile", () => {

@@ -126,8 +126,7 @@ describe("exit statuses", () => {
       command.flags.filter((flag) => flag.later).map((flag) => ({ command, flag })),
     );
     const names = later.map(({ command, flag }) => `${command.name} --${flag.name}`);
-    for (const flag of ["cert-status", "pass"]) expect(names).toContain(`connect --${flag}`);
-    for (const flag of ["pass"]) expect(names).toContain(`serve --${flag}`);
+    expect(names).toEqual(expect.arrayContaining(["connect --pass", "serve --pass"]));
     for (const { command, flag } of later) {
       const refusal = await refused(command, [`--${flag.name}`, "x"]);
       expect([refusal.status, refusal.text]).toEqual([

@@ -6,10 +6,10 @@ import { join } from "node:path";
 /** PEM texts as files, in a directory that `remove` deletes. */
 export class PemFiles {
   readonly #directory = mkdtempSync(join(tmpdir(), "mutls-"));
-  readonly #paths = new Map<string, string>();
+  readonly #paths = new Map<string | Uint8Array, string>();
 
-  /** The path of a file that holds `pem`. */
-  path(pem: string): string {
+  /** The path of a file that holds `pem`, or DER. */
+  path(pem: string | Uint8Array): string {
     const known = this.#paths.get(pem);
     if (known !== undefined) return known;
     const path = join(this.#directory, `${this.#paths.size}.pem`);

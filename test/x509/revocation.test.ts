@@ -446,6 +446,20 @@ describe("a handshake", () => {
     expect(failure(meet().client)).toMatchObject(revoked);
   });
 
+  it("names the verifier's anchors to those who are asked for a certificate", () => {
+    const asked: Uint8Array[] = [];
+    const client = world.honestClient({
+      identities: [],
+      selectIdentity: ({ authorities }) => {
+        asked.push(...authorities);
+        return undefined;
+      },
+    });
+    const verifier = verifierOf({ mode: "soft-fail" });
+    exchange(client, world.honestServer({ trust: undefined, verifier, clientAuth: "optional" }));
+    expect(asked).toEqual(trustStore(world.authority.certificatePem).subjects);
+  });
+
   it("goes on in soft-fail mode, on both sides", () => {
     const soft = { trust: undefined, verifier: verifierOf({ mode: "soft-fail" }), provider };
     const [client, server] = [world.honestClient(soft), world.honestServer(soft)];
