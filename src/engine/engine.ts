@@ -476,7 +476,9 @@ export class TlsEngine {
           if (this.#error === undefined && !this.#outbound.closed) this.#guard(action);
         },
         identified: (facts) => this.#identify(facts),
-        fail: (cause) => this.#fail(cause),
+        fail: (cause) => {
+          if (!this.done) this.#fail(cause);
+        },
         settle: () => this.#settle(),
       },
       result,

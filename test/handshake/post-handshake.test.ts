@@ -7,6 +7,7 @@ import { SignatureScheme } from "../../src/codec/registry.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import type { CryptoProvider, Hash } from "../../src/crypto/provider.ts";
 import type { ClientOptions, EngineEvent, ServerOptions } from "../../src/engine/index.ts";
+import { TlsError } from "../../src/errors.ts";
 import { answerRequest } from "../../src/handshake/client-answer.ts";
 import type { ClientConfig, HandshakeResult } from "../../src/handshake/config.ts";
 import type { Identity } from "../../src/handshake/identity.ts";
@@ -192,6 +193,36 @@ describe("records while an answer is in the making", () => {
     expect(answers(far).map(({ context }) => context)).toEqual([...contexts].reverse());
   });
 
+  it("are read while it is judged; and a connection that is over stays so", async () => {
+    const judge: (() => void)[] = [];
+    const verifier = {
+      verify: function* () {
+        yield {
+          need: "promise",
+          operation: "verify_certificate",
+          promise: new Promise((_, reject) => judge.push(() => reject(new TlsError("CERT_REJECTED", "late")))),
+        } as const;
+        throw new Error("not reached");
+      },
+    };
+    const near = world.honestClient(willing);
+    const far = world.honestServer({ ...asking, trust: undefined, verifier });
+    exchange(near, far);
+    far.engine.requestClientCertificate();
+    exchange(near, far);
+    near.engine.write(Uint8Array.of(1));
+    near.engine.updateKeys();
+    near.engine.write(Uint8Array.of(2));
+    exchange(near, far);
+    expect([judge.length, far.received]).toEqual([1, [Uint8Array.of(1), Uint8Array.of(2)]]);
+    near.engine.close();
+    far.engine.close();
+    exchange(near, far);
+    judge[0]?.();
+    await exchangeLate(near, far);
+    expect([far.engine.done, failure(far), answers(far)]).toEqual([true, undefined, []]);
+  });
+
   it("end in an internal error where the key's signer fails", async () => {
     const [identity] = identitiesOf(provider);
     const sign = () => Promise.reject(new Error("no"));
@@ -363,6 +394,18 @@ describe("a server refuses a client whose answer", () => {
     cheat.send(...three.slice(0, position + 1)).rogue.send({ type: 23, content: Uint8Array.of(1) });
     cheat.send(...three.slice(position + 1)).refused("ERR_SSL_UNEXPECTED_MESSAGE");
     expect(cheat.victim.received).toEqual([]);
+  });
+
+  const TYPES = [0, 1, 2, 4, 5, 8, 11, 13, 15, 16, 20, 24, 25, 254];
+  it.each([
+    ["Certificate", 1, [15, 20]],
+    ["CertificateVerify", 2, [20]],
+  ] as const)("has anything else behind %s", (_, count, legal) => {
+    for (const type of TYPES.filter((other) => !(legal as readonly number[]).includes(other))) {
+      const cheat = new Cheat();
+      cheat.send(...cheat.asked().slice(0, count), rawMessage(type, Uint8Array.of(0)));
+      cheat.refused("ERR_SSL_UNEXPECTED_MESSAGE");
+    }
   });
 
   it("is a Finished under the key before a KeyUpdate", () => {
