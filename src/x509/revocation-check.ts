@@ -1,4 +1,4 @@
-/** One path's check for revocation, with what it has learnt on the way. */
+/** The check of one chain for revocation, with what it has learnt on the way. */
 import { toHex } from "../bytes/hex.ts";
 import { TlsError } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
@@ -43,10 +43,12 @@ export interface FetchedStatus {
   readonly verified: WeakMap<CertificateRevocationList, Set<string>>;
 }
 
-/** Fetches for one path, whatever its certificates name. */
+/** Fetches for one chain, whatever its certificates name. */
 const MAX_FETCHES = 16;
 /** CRL issuers whose own status depends on another CRL issuer's, and so on. */
 const MAX_SIGNER_DEPTH = 4;
+/** CRL issuers for which a path is sought: anyone can make certificates with a CRL issuer's name and key. */
+const MAX_SIGNERS = 16;
 /** `status_request` in a TLS feature extension. */
 const STATUS_REQUEST = 5;
 
@@ -65,6 +67,7 @@ export class RevocationCheck {
   readonly #failures: string[] = [];
   #fetches = 0;
   #signatureChecks = 0;
+  #signersExamined = 0;
 
   constructor(
     settings: RevocationSettings,
@@ -85,6 +88,7 @@ export class RevocationCheck {
   /** Why the path is not to be taken. From the anchor downwards, so that who answers for a status is known to be good. */
   *refusal(path: Path, staple: Uint8Array | undefined): Flow<Violation | undefined> {
     this.#path = path;
+    this.#distrusted.clear();
     for (let index = path.length - 2; index >= 0; index--) {
       const certificate = path[index] as Certificate;
       const above = path.slice(index + 1);
@@ -261,6 +265,8 @@ export class RevocationCheck {
     if (signer === certificate && this.#pending.has(signer) && answersForItself(signer)) return undefined;
     if (this.#pending.has(signer)) return { code, reason: `the CRL issuer ${name} cannot vouch for itself` };
     if (this.#pending.size === MAX_SIGNER_DEPTH) return { code, reason: "one CRL issuer depends on too many others" };
+    if (++this.#signersExamined > MAX_SIGNERS)
+      return { code, reason: `more than ${MAX_SIGNERS} of them to be examined` };
     this.#pending.add(signer);
     let obstacle: Obstacle | undefined;
     try {

@@ -56,8 +56,8 @@ export interface RevocationOptions {
 export interface RevocationChecker {
   /** OIDs of extensions that it honours where they are critical. */
   readonly understands: readonly string[];
-  /** Why a path is not to be taken. */
-  check(path: Path, request: PathRequest, ocspResponse: Uint8Array | undefined): Flow<Violation | undefined>;
+  /** For one chain, however many paths it has: why one of them is not to be taken. */
+  check(request: PathRequest, ocspResponse: Uint8Array | undefined): (path: Path) => Flow<Violation | undefined>;
   /**
    * New CRLs in place of those given before; those fetched stay.
    *
@@ -100,8 +100,10 @@ export function revocationChecker(options: RevocationOptions): RevocationChecker
   let known = index(options.crls ?? []);
   return {
     understands: [StatusExtension.cRLDistributionPoints, StatusExtension.freshestCRL, StatusExtension.tlsFeature],
-    check: (path, request, ocspResponse) =>
-      new RevocationCheck(settings, known, signers, fetched, request).refusal(path, ocspResponse),
+    check(request, ocspResponse) {
+      const check = new RevocationCheck(settings, known, signers, fetched, request);
+      return (path) => check.refusal(path, ocspResponse);
+    },
     replaceCrls(crls) {
       known = index(crls);
     },

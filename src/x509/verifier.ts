@@ -7,7 +7,7 @@ import { rejection } from "./explain.ts";
 import { type PeerIdentity, peerIdentity } from "./identity.ts";
 import { matchName, type ReferenceName, referenceName } from "./names.ts";
 import { parseCertificate } from "./parse.ts";
-import { findPath, type LegacySignatures, type Path } from "./path.ts";
+import { findPath, type LegacySignatures } from "./path.ts";
 import type { PolicyInputs } from "./policies.ts";
 import type { RevocationChecker } from "./revocation.ts";
 import type { PathPolicy, Profile, Purpose } from "./rules.ts";
@@ -127,7 +127,7 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
       }
       const [certificate, ...intermediates] = parseChain(certificates);
       const request = { certificate, intermediates, trust, role, time, policy, limits, legacySignatures, provider };
-      const refuses = revocation && ((found: Path) => revocation.check(found, request, ocspResponse));
+      const refuses = revocation?.check(request, ocspResponse);
       const path = yield* findPath({ ...request, refuses });
       if (wanted !== undefined) checkName(path, wanted);
       return peerIdentity(path, role, true, provider);

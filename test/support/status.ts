@@ -93,7 +93,7 @@ function encodeEntry({ serial, reason, issuer, extensions = [] }: TestEntry): Ui
   );
 }
 
-export function directoryName({ name }: Pick<TestCertificate, "name">): Uint8Array {
+function directoryName({ name }: Pick<TestCertificate, "name">): Uint8Array {
   return derEncode(contextConstructed(4), name);
 }
 

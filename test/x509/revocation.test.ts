@@ -1,9 +1,11 @@
 /** Revocation as a policy: CRLs, staples and what is fetched, in paths and in handshakes, on both sides. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { nodeProvider } from "../../src/crypto/node.ts";
+import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import { sealedTickets, sessionCache } from "../../src/engine/index.ts";
 import { type CauseCode, TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
+import { generateKeyPair } from "../../src/pki/keys.ts";
 import { KeyUsage } from "../../src/x509/certificate.ts";
 import { type RevocationFetch, type RevocationOptions, revocationChecker } from "../../src/x509/revocation.ts";
 import { trustStore } from "../../src/x509/trust.ts";
@@ -48,24 +50,25 @@ interface Verification {
   readonly role?: "server" | "client";
   readonly staple?: Uint8Array;
   readonly time?: number;
+  readonly provider?: CryptoProvider;
 }
 
 /** `good`, or the error. */
 async function verify(
   options: Partial<RevocationOptions>,
-  { sent = [leaf, middle], role = "server", staple, time = Date.now() }: Verification = {},
+  verification: Verification = {},
 ): Promise<TlsError | "good"> {
-  return ask(revocationChecker({ mode: "hard-fail", ...options }), { sent, role, time, ...(staple && { staple }) });
+  return ask(revocationChecker({ mode: "hard-fail", ...options }), verification);
 }
 
 async function ask(
   revocation: ReturnType<typeof revocationChecker>,
-  { sent = [leaf, middle], role = "server", staple, time = Date.now() }: Verification = {},
+  { sent = [leaf, middle], role = "server", staple, time = Date.now(), provider = nodeProvider }: Verification = {},
 ): Promise<TlsError | "good"> {
   const verifier = trustVerifier({ trust: trustStore(root.der), revocation });
   const certificates = sent.map(({ der }) => der);
   try {
-    const request = { certificates, role, name: undefined, time, provider: nodeProvider, ocspResponse: staple };
+    const request = { certificates, role, name: undefined, time, provider, ocspResponse: staple };
     await settle(verifier.verify(request));
     return "good";
   } catch (error) {
@@ -220,6 +223,26 @@ describe("CRLs", () => {
     const stranger = await makeCertificate({ subject: "CRL signer", keyUsage: KeyUsage.cRLSign, names: [] });
     const byStranger = await makeCrl({ issuer: stranger, scope: indirect });
     expect(await codeOf({ crls: [rootCrl, byStranger], certificates: stranger.der })).toBe("UNABLE_TO_GET_CRL_ISSUER");
+  });
+
+  it("of an issuer that many certificates claim to be cost bounded work", async () => {
+    const key = await generateKeyPair("P-256");
+    const named = { subject: "CRL signer", key, keyUsage: KeyUsage.cRLSign, names: [], purposes: [] };
+    const claims: TestCertificate[] = [];
+    for (let i = 0; i < 29; i++) claims.push(await makeCertificate({ ...named, issuer: middle, signer: root.pair }));
+    const target = await issue({ extensions: [distributionPoint(undefined, claims[0])] });
+    const crl = await makeCrl({ issuer: claims[0] as TestCertificate, scope: scope({ indirect: true }) });
+    let count = 0;
+    const counting: CryptoProvider = {
+      ...nodeProvider,
+      verify: (...request) => {
+        count++;
+        return nodeProvider.verify(...request);
+      },
+    };
+    const verdict = await verify({ crls: [rootCrl, crl] }, { sent: [target, middle, ...claims], provider: counting });
+    expect(verdict).toMatchObject({ code: "UNABLE_TO_GET_CRL_ISSUER" });
+    expect(count).toBeLessThan(64);
   });
 
   it("can be replaced, and a bad replacement changes nothing", async () => {
