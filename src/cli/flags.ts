@@ -100,6 +100,9 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
         equals < 0 ? undefined : word.slice(equals + 1),
       );
     } else if (word.startsWith("-") && word.length > 1) {
+      // `-CAfile`, as openssl writes it, is to be refused as one word.
+      const known = [...word.slice(1)].every((letter) => flags.some(({ short }) => short === letter));
+      if (!known) find(flags, word, () => false, command);
       for (const letter of word.slice(1))
         take(
           find(flags, `-${letter}`, (flag) => flag.short === letter, command),
@@ -186,14 +189,30 @@ function wrap(text: string, indent: number): string[] {
   return [...lines, " ".repeat(indent) + line];
 }
 
+/** What openssl, curl and others call some flags, in lower case: their meaning differs less than their spelling. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ["ca", "cacert"],
+  ["cafile", "cacert"],
+  ["trusted", "cacert"],
+  ["ciphers", "tls13-ciphers"],
+  ["ciphersuites", "tls13-ciphers"],
+  ["curves", "groups"],
+  ["sni", "servername"],
+  ["verify_hostname", "hostname"],
+  ["accept", "port"],
+  ["mtls", "client-auth"],
+  ["verify", "client-auth"],
+  ["requestcert", "client-auth"],
+  ["msg", "trace"],
+]);
+
 function find(flags: readonly Flag[], written: string, matches: (flag: Flag) => boolean, command: Command): Flag {
   const found = flags.find(matches);
   if (found !== undefined) return found;
   const name = written.replace(/^-+/, "");
-  const close = nearest(
-    name,
-    flags.map((flag) => flag.name),
-  );
+  const names = flags.filter(({ later }) => !later).map((flag) => flag.name);
+  const ours = ELSEWHERE.get(name.toLowerCase());
+  const close = ours !== undefined && names.includes(ours) ? ours : nearest(name, names);
   throw usage(
     `mutls ${command.name} has no flag ${written}`,
     close === undefined ? `see: mutls ${command.name} --help` : `did you mean --${close}?`,

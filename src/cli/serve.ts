@@ -192,7 +192,9 @@ async function attend(
 function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     const onError = (error: Error) => {
-      reject(new CliError(ExitStatus.connect, `cannot listen on ${formatTarget(host, port)}: ${error.message}`));
+      const taken = "code" in error && error.code === "EADDRINUSE";
+      const hint = taken ? "give another --port, or 0 for a free one" : undefined;
+      reject(new CliError(ExitStatus.connect, `cannot listen on ${formatTarget(host, port)}: ${error.message}`, hint));
     };
     server.once("error", onError);
     server.listen({ host, port }, () => {

@@ -11,7 +11,7 @@ import { trustVerifier } from "../x509/verifier.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
 import { bundledTrust, loadRevocation, loadTrust } from "./files.ts";
 import type { Arguments, Command } from "./flags.ts";
-import { errorLine, nameOf, oneLine, rejectionLines } from "./report.ts";
+import { nameOf, oneLine, rejectionLines } from "./report.ts";
 
 const PROFILES = { default: undefined, rfc5280: rfc5280Profile, webpki: webpkiProfile };
 const ROLES = { server: {}, client: {}, any: { purpose: "any" } };
@@ -110,7 +110,7 @@ function rejected(error: TlsError): Verdict {
   const { code, alert, message, rejection } = error;
   return {
     status: ExitStatus.peerCertificate,
-    lines: [`rejected: ${errorLine(error)}`, ...rejectionLines(error).map((line) => `  ${line}`)],
+    lines: [oneLine(`rejected: ${message} (${code})`), ...rejectionLines(error).map((line) => `  ${line}`)],
     json: { verdict: "rejected", code, alert, message, paths: rejection?.paths ?? [], remedy: rejection?.remedy },
   };
 }

@@ -52,6 +52,10 @@ describe("flags", () => {
     [["x", "--cret", "a"], "mutls try has no flag --cret | did you mean --cert?"],
     [["x", "--zzzzzz"], "mutls try has no flag --zzzzzz | see: mutls try --help"],
     [["x", "-z"], "mutls try has no flag -z | see: mutls try --help"],
+    [["x", "-cert", "a"], "mutls try has no flag -cert | did you mean --cert?"],
+    [["x", "-verbose"], "mutls try has no flag -verbose | did you mean --verbose?"],
+    [["x", "--spk", "a"], "mutls try has no flag --spk | see: mutls try --help"],
+    [["x", "--msg"], "mutls try has no flag --msg | see: mutls try --help"],
     [["x", "--__proto__"], "mutls try has no flag --__proto__ | see: mutls try --help"],
     [["x", "--cert"], "--cert needs a value: FILE | "],
     [["x", "--cert", "--mode", "a"], "--cert needs a value: FILE | "],
@@ -64,6 +68,14 @@ describe("flags", () => {
     [["x", "y"], '"y" is one argument too many | see: mutls try --help'],
   ])("refuse %j", (argv, expected) => {
     expect(refusal(...argv)).toBe(expected);
+  });
+
+  it.each([
+    [connectCommand, "-CAfile", "cacert"],
+    [connectCommand, "--curves", "groups"],
+    [serveCommand, "--mtls", "client-auth"],
+  ])("of other tools lead to ours", (of, written, ours) => {
+    expect(() => parseArguments(of, [written])).toThrow(expect.objectContaining({ hint: `did you mean --${ours}?` }));
   });
 
   it("hold numbers and lists", () => {
