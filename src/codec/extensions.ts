@@ -112,6 +112,7 @@ export const EXTENSIONS = {
   extended_master_secret: legacy(23, rest),
   compress_certificate: row(27, { CH: compressions, CR: compressions }),
   record_size_limit: row(28, { CH: uint16, EE: uint16 }),
+  tls_cert_with_extern_psk: row(33, { CH: empty, SH: empty }),
   delegated_credential: row(34, { CH: schemes, CR: schemes, CT: rest }),
   session_ticket: legacy(35, rest),
   pre_shared_key: row(41, { CH: offeredPsks, SH: uint16 }),

@@ -36,7 +36,7 @@ function* keep(config: ClientConfig, result: HandshakeResult, ticket: NewSession
   const { sessions } = config;
   const known =
     session !== undefined && (session.peerCertificates.length > 0 || session.externalIdentity !== undefined);
-  if (known && sessions !== undefined) {
+  if (known && result.resumable && sessions !== undefined) {
     yield* call("session", "ERR_TLS_CALLBACK_FAILED", () => sessions.put(session));
   }
   return session;

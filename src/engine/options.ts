@@ -62,6 +62,12 @@ export interface CommonOptions {
   readonly verifier?: CertificateVerifier | undefined;
   /** Keys that both ends were given, in order of preference; a server also accepts clients with certificates. */
   readonly psks?: readonly PskOptions[] | undefined;
+  /**
+   * External keys and certificates together (RFC 8773), against those who will break the key exchange one day. A client
+   * refuses servers that do only one of the two; a server does both for clients that ask. Such connections are not
+   * resumed. Default false.
+   */
+  readonly pskWithCertificates?: boolean | undefined;
   /** With pre-shared keys and tickets: psk_ke does without a key exchange, and so without forward secrecy. Default dhe. */
   readonly pskModes?: readonly PskMode[] | undefined;
   /** A last word about an authenticated peer: `false` refuses it with access_denied. Asked before early data goes out, too. */
@@ -222,6 +228,7 @@ const COMMON_NAMES = [
   "verifier",
   "psks",
   "pskModes",
+  "pskWithCertificates",
   "authorize",
   "postHandshakeAuth",
   "grease",
@@ -285,6 +292,8 @@ export function resolveClient(options: ClientOptions): ClientConfig {
   if (checkName && options.serverName === undefined) {
     throw fault("ERR_TLS_OPTION", "serverName is needed to check whose certificate it is, or checkServerName: false");
   }
+  if (options.pskWithCertificates === true && !(common.pskModes.includes("psk_dhe_ke") && options.psks?.length))
+    throw fault("ERR_TLS_OPTION", "pskWithCertificates needs psks and psk_dhe_ke");
   if (options.offerEarlyData === true && options.sessions === undefined)
     throw fault("ERR_TLS_OPTION", "early data without sessions that it could go with");
   const offered = common.groups.map(({ name }) => name);
@@ -453,6 +462,7 @@ function resolveCommon(options: CommonOptions): CommonConfig {
     maxCertificateBytes: options.maxHandshakeMessage ?? DEFAULT_MAX_MESSAGE,
     maxCertificates: within(options.maxCertificates, 1, 1000, 16, "maxCertificates"),
     pskModes: resolvePskModes(options.pskModes),
+    pskWithCertificates: options.pskWithCertificates ?? false,
     authorize: options.authorize,
     arrange: undefined,
   };

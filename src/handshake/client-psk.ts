@@ -35,7 +35,8 @@ export interface KnownKeys {
 
 /** A session's key first, since only the first may carry early data; then those from elsewhere. */
 export function* knownKeys(config: ClientConfig): Flow<KnownKeys> {
-  const session = yield* usableSession(config);
+  // RFC 8773 5.1: beside certificates, external keys alone.
+  const session = config.pskWithCertificates ? undefined : yield* usableSession(config);
   const hashes = config.suites.map(({ hash }) => hash.name);
   const external = config.psks
     .filter(({ hash }) => hashes.includes(hash))
@@ -139,6 +140,20 @@ export function selectedKey(offer: Offer, serverHello: ServerHello, hash: Hash):
     throw fault("ERR_TLS_ILLEGAL_PARAMETER", `a key for ${key.psk.hash} beside a cipher suite with ${hash.name}`);
   }
   return key;
+}
+
+/**
+ * Whether certificates are shown beside the key, RFC 8773 5. A client that asked for both is content with nothing less.
+ */
+export function certificatesBesideKey(
+  { pskWithCertificates }: ClientConfig,
+  serverHello: ServerHello,
+  key: KnownKey | undefined,
+): boolean {
+  const both = find(serverHello.extensions, "tls_cert_with_extern_psk") !== undefined;
+  if (both && key === undefined) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "tls_cert_with_extern_psk without a key");
+  if (pskWithCertificates && !both) throw fault("ERR_TLS_MISSING_EXTENSION", "tls_cert_with_extern_psk");
+  return both;
 }
 
 /** Early data that was offered, with the session whose key protects it. */

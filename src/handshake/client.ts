@@ -29,6 +29,7 @@ import {
   wishesOf,
 } from "./auth.ts";
 import {
+  certificatesBesideKey,
   checkAcceptedEarlyData,
   type KnownKey,
   knownKeys,
@@ -107,6 +108,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   const { hash } = suite;
   const key = selectedKey(offer, serverHello, hash);
   const psk = key?.psk;
+  const both = certificatesBesideKey(config, serverHello, key);
   const serverShare = selectedShare(config, offer, serverHello, psk !== undefined);
   transcript.begin(hash);
   transcript.add(message.bytes);
@@ -151,7 +153,8 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
     retried: retrySuite !== undefined,
     psk: psk && { kind: psk.kind, identity: psk.identity },
   };
-  const server = key === undefined ? yield* authenticateServer(config, transcript, offer) : authenticatedBefore(key);
+  const byKeyAlone = key !== undefined && !both;
+  const server = byKeyAlone ? authenticatedBefore(key) : yield* authenticateServer(config, transcript, offer);
   const { request, ...authenticated } = server;
 
   message = yield* receive("WAIT_FINISHED", ["finished"]);
@@ -195,7 +198,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       signatureScheme,
       clientAuthRequested: request !== undefined,
       resumed: psk?.kind === "resumption",
-      resumable: config.sessions !== undefined,
+      resumable: config.sessions !== undefined && !both,
       externalIdentity: key?.externalIdentity,
       externalFingerprint: key?.externalFingerprint,
       authenticatedAt: key?.resumes?.session.authenticatedAt ?? config.now(),

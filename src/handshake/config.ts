@@ -47,6 +47,8 @@ export interface CommonConfig {
   readonly recordSizeLimit: number | undefined;
   /** Longest chain accepted from the peer, in certificates. */
   readonly maxCertificates: number;
+  /** An external key and certificates together, RFC 8773: a client wants both or nothing, a server gives both when asked. */
+  readonly pskWithCertificates: boolean;
   /** In order of preference; what a client offers and a server accepts (RFC 8446 4.2.9). */
   readonly pskModes: readonly PskMode[];
   /** A client offers, and a server makes use of, authentication after the handshake (RFC 8446 4.6.2). */

@@ -79,6 +79,7 @@ export function* firstOffer(config: ClientConfig, known: KnownKeys, transcript: 
     block.push(extension("psk_key_exchange_modes", [...modes, ...greased(grease?.pskMode)]));
   }
   if (config.postHandshakeAuth) block.push(extension("post_handshake_auth", true));
+  if (config.pskWithCertificates) block.push(extension("tls_cert_with_extern_psk", true));
   if (known.early) block.push(extension("early_data", true));
   if (grease !== undefined) block.push(greaseExtension(grease.extensions[1], 0));
   const hello = {

@@ -1,9 +1,10 @@
 /** Which of the pre-shared keys that a client offers a server takes, and whether early data comes with it. */
 import { equal } from "../bytes/bytes.ts";
+import { find } from "../codec/extensions.ts";
 import type { HandshakeMessage } from "../codec/messages.ts";
 import { CipherSuiteId } from "../codec/registry.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
-import { TlsError } from "../errors.ts";
+import { fault, TlsError } from "../errors.ts";
 import type { Flow } from "../flow.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import { verifyClient } from "./client-authentication.ts";
@@ -52,9 +53,16 @@ interface PskQuestion {
   readonly suite: CipherSuite;
 }
 
-/** The first of our modes that the client offers beside a key. */
-export function choosePskMode({ pskModes }: ServerConfig, hello: OpenedClientHello): PskMode | undefined {
-  return hello.psks === undefined ? undefined : commonModes(pskModes, hello.pskModes)[0];
+/** A client that wants certificates beside its external key, and a server that does both (RFC 8773). */
+export function asksForBoth({ pskWithCertificates }: ServerConfig, { extensions }: OpenedClientHello): boolean {
+  return pskWithCertificates && find(extensions, "tls_cert_with_extern_psk") !== undefined;
+}
+
+/** The first of our modes that the client offers beside a key; beside certificates there is one (RFC 8773 5.1). */
+export function choosePskMode(config: ServerConfig, hello: OpenedClientHello): PskMode | undefined {
+  if (hello.psks === undefined) return undefined;
+  const both = asksForBoth(config, hello);
+  return commonModes(config.pskModes, hello.pskModes).find((mode) => mode === "psk_dhe_ke" || !both);
 }
 
 /** A client's only key being an external one of one hash, the suite has to go with it (RFC 8446 4.2.11). */
@@ -109,6 +117,9 @@ function* lookUp(
     return { ...external, ...facts, index, session: undefined, age: 0, binder };
   }
   const session = yield* redeemTicket(config, identity);
+  if (session !== undefined && asksForBoth(config, hello)) {
+    throw fault("ERR_TLS_ILLEGAL_PARAMETER", "a ticket beside tls_cert_with_extern_psk (RFC 8773 5.1)");
+  }
   if (session === undefined || !mayResume(session, config, choice, hello)) return undefined;
   const { externalIdentity, externalFingerprint } = session;
   if (externalIdentity !== undefined) {

@@ -22,7 +22,7 @@ import { openHandshake } from "./opening.ts";
 import { commonModes } from "./psk.ts";
 import { answerLimits } from "./record-limits.ts";
 import { handshakeResult } from "./result.ts";
-import { type AcceptedPsk, acceptedEarlyData, skippedEarlyData } from "./server-psk.ts";
+import { type AcceptedPsk, acceptedEarlyData, asksForBoth, skippedEarlyData } from "./server-psk.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
 const TLS_1_3 = ProtocolVersion.codes["TLS 1.3"];
@@ -46,8 +46,9 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   const { hash } = suite;
 
   const alpn = chooseAlpn(choice.alpn, hello.alpn);
+  const both = psk !== undefined && asksForBoth(config, hello);
   const presented =
-    psk === undefined
+    psk === undefined || both
       ? selectServerIdentity(identitiesOf(choice, hello), hello.serverName, config.strictServerName, hello)
       : undefined;
   const negotiated = {
@@ -59,7 +60,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     psk: psk && { kind: psk.kind, identity: psk.identity },
   };
   // Who comes with a key is known already, so it is decided before anything is said.
-  if (psk !== undefined) yield* authorizeClient(config, psk.client.peer, negotiated);
+  if (psk !== undefined && !both) yield* authorizeClient(config, psk.client.peer, negotiated);
   effects.enter("NEGOTIATED");
 
   const random = hello.raw.random;
@@ -77,7 +78,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     legacy_session_id_echo: hello.raw.legacy_session_id,
     cipher_suite: CipherSuiteId.codes[suite.name],
     legacy_compression_method: 0,
-    extensions: arranged(config, "SH", serverHelloBlock(exchange?.group, key?.publicKey, psk?.index)),
+    extensions: arranged(config, "SH", serverHelloBlock(exchange?.group, key?.publicKey, psk?.index, both)),
   });
   transcript.add(serverHello);
   effects.send("initial", serverHello);
@@ -102,9 +103,9 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   transcript.add(encryptedExtensions);
   effects.send("handshake", encryptedExtensions);
 
-  // RFC 8446 4.3.2: no CertificateRequest beside a pre-shared key.
+  // RFC 8446 4.3.2: no CertificateRequest beside a pre-shared key, but where RFC 8773 5.2 lifts that.
   const requested =
-    choice.clientAuth === "off" || psk !== undefined ? undefined : certificateRequestBlock(config, choice);
+    choice.clientAuth === "off" || (psk !== undefined && !both) ? undefined : certificateRequestBlock(config, choice);
   if (requested !== undefined) {
     const request = certificateRequest(NO_CONTEXT, requested);
     transcript.add(request);
@@ -123,7 +124,8 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   const { secret: mainSecret, traffic } = applicationKeys(keys, handshakeSecret);
   effects.install("write", "application", suite, traffic.server.slice());
   // Where nothing is left to be decided about the client (RFC 8446 4.4.4).
-  if (psk !== undefined || (requested === undefined && config.authorize === undefined)) effects.allowApplicationData();
+  if ((psk !== undefined && !both) || (requested === undefined && config.authorize === undefined))
+    effects.allowApplicationData();
 
   if (earlySecret !== undefined) {
     const message = yield* receive("WAIT_EOED", ["end_of_early_data"]);
@@ -141,12 +143,12 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   checkFinished(message, transcript, hash, handshakeTraffic.client);
   effects.install("read", "application", suite, traffic.client.slice());
 
-  if (psk === undefined) yield* authorizeClient(config, client.peer, negotiated);
+  if (psk === undefined || both) yield* authorizeClient(config, client.peer, negotiated);
   effects.allowApplicationData();
 
   const offered = find(hello.extensions, "post_handshake_auth") !== undefined;
   // RFC 8446 4.3.2: nor is one sent later, where an external key stands for the client.
-  const mayAskLater = config.postHandshakeAuth && offered && psk?.kind !== "external";
+  const mayAskLater = config.postHandshakeAuth && offered && (both || psk?.externalIdentity === undefined);
   return handshakeResult(
     {
       ...negotiated,
@@ -156,7 +158,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
       signatureScheme: presented?.scheme,
       clientAuthRequested: requested !== undefined,
       resumed: psk?.kind === "resumption",
-      resumable: commonModes(config.pskModes, hello.pskModes).length > 0,
+      resumable: !both && commonModes(config.pskModes, hello.pskModes).length > 0,
       externalIdentity: psk?.externalIdentity,
       externalFingerprint: psk?.externalFingerprint,
       authenticatedAt: psk?.authenticatedAt ?? config.now(),
@@ -182,12 +184,14 @@ function serverHelloBlock(
   group: Group | undefined,
   publicKey: Uint8Array | undefined,
   pskIndex: number | undefined,
+  both: boolean,
 ): readonly Extension<"SH">[] {
   const block: Extension<"SH">[] = [extension("supported_versions", TLS_1_3)];
   if (group !== undefined && publicKey !== undefined) {
     block.push(extension("key_share", { group: NamedGroup.codes[group.name], key_exchange: publicKey }));
   }
   if (pskIndex !== undefined) block.push(extension("pre_shared_key", pskIndex));
+  if (both) block.push(extension("tls_cert_with_extern_psk", true));
   return block;
 }
 

@@ -224,6 +224,7 @@ export const EXTENSION_NOTES: Readonly<Record<ExtensionName, ExtensionNotes>> = 
   extended_master_secret: { note: ["RFC 7627 5.1", "of TLS 1.2; TLS 1.3 always does so"] },
   compress_certificate: { note: ["RFC 8879 3", "how the sender can decompress certificates"] },
   record_size_limit: { note: ["RFC 8449 4", "the longest record content the sender accepts"] },
+  tls_cert_with_extern_psk: { note: ["RFC 8773 5", "certificates beside an external key, both of which authenticate"] },
   delegated_credential: { note: ["RFC 9345 4.1", "short-lived keys delegated by a certificate"] },
   session_ticket: { note: ["RFC 5077 3.2", "of TLS 1.2; pre_shared_key took its place"] },
   pre_shared_key: {

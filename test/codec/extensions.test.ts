@@ -30,6 +30,7 @@ const LEGAL: Readonly<Record<string, string>> = {
   padding: "CH",
   compress_certificate: "CH CR",
   record_size_limit: "CH EE",
+  tls_cert_with_extern_psk: "CH SH",
   delegated_credential: "CH CR CT",
   pre_shared_key: "CH SH",
   early_data: "CH EE NST",

@@ -93,6 +93,7 @@ function common(trace: Trace, actor: Actor, provider: CryptoProvider): CommonCon
     verifier: acceptAnyVerifier(),
     maxCertificates: 4,
     pskModes: ["psk_dhe_ke"],
+    pskWithCertificates: false,
     recordSizeLimit: undefined,
     postHandshakeAuth: false,
     grease: false,
