@@ -101,6 +101,13 @@ describe("an OCSP response", () => {
     expect((await ask({ nonce: nonce.slice(1) }, { nonce })).status).toBe("unknown");
   });
 
+  it("about a namesake's certificate is none", async () => {
+    const namesake = await makeAuthority({ subject: "test root" });
+    expect(await ask({ issuer: namesake, signer: root.pair })).toMatchObject({
+      reason: expect.stringMatching(/not about/),
+    });
+  });
+
   const REFUSED: readonly (readonly [string, RegExp, () => Promise<Partial<TestOcspOptions>>])[] = [
     ["unknown to the responder", /does not know/, async () => ({ status: "unknown" })],
     ["about another certificate", /not about/, async () => ({ certificate: other })],

@@ -140,6 +140,26 @@ describe("CRLs", () => {
     expect(await verify({ crls, mode: "soft-fail" })).toBe("good");
   });
 
+  it("for users' certificates alone settle nothing about a CA's", async () => {
+    const crls = [await makeCrl({ issuer: root, scope: scope({ user: true }) }), await makeCrl({ issuer: middle })];
+    expect(await verify({ crls })).toMatchObject({ code: "DIFFERENT_CRL_SCOPE" });
+  });
+
+  it("clear their own issuer's certificate only where its CA has said so", async () => {
+    const key = await generateKeyPair("P-256");
+    const named = { subject: "CRL signer", issuer: root, key, keyUsage: KeyUsage.cRLSign, names: [], purposes: [] };
+    const plain = await makeCertificate(named);
+    const appointed = await makeCertificate({ ...named, extensions: [distributionPoint(undefined, plain)] });
+    const sent = [await issue({ extensions: [distributionPoint(undefined, plain)] }), middle];
+    const crl = await makeCrl({ issuer: plain, scope: scope({ indirect: true }) });
+    const middleOnly = await makeCrl({ issuer: root, scope: scope({ ca: true }) });
+    const crls = [middleOnly, crl];
+    expect(await verify({ crls, certificates: appointed.der }, { sent })).toBe("good");
+    expect(await verify({ crls, certificates: plain.der }, { sent })).toMatchObject({
+      code: "UNABLE_TO_GET_CRL_ISSUER",
+    });
+  });
+
   it("of an issuer without cRLSign settle nothing", async () => {
     const mute = await makeAuthority({ subject: "mute", issuer: root, keyUsage: KeyUsage.keyCertSign });
     const crls = [rootCrl, await makeCrl({ issuer: mute })];
