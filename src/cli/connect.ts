@@ -62,7 +62,7 @@ export const connectCommand: Command = {
     ...TLS_FLAGS,
     {
       name: "enable-pha",
-      help: "can be asked for the certificate later, too; the end of stdin closes nothing then",
+      help: "let the server ask who you are after the handshake; the end of stdin closes nothing then",
     },
     { name: "no-middlebox", help: "do not look like TLS 1.2 to middleboxes (RFC 8446 D.4)" },
     ...SESSION_FLAGS,

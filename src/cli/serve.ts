@@ -39,7 +39,7 @@ export const serveCommand: Command = {
     "",
     "--trace and --json go to stderr, each line with the number of its connection: `mutls serve … --json 2>trace.jsonl`.",
     "",
-    "exit status: 0 stopped, 2 usage, 7 cannot listen, 58 certificate or key, 77 CA file",
+    "exit status: 0 stopped, 2 usage, 7 cannot listen, 58 certificate or key, 77 CA file, 82 CRL file",
   ].join("\n"),
   positionals: 0,
   flags: [
