@@ -1,7 +1,4 @@
 /** One CRL held against one certificate, everything above it trusted. */
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { readPem } from "../../src/bytes/pem.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
 import { TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
@@ -9,31 +6,12 @@ import { parseCrl } from "../../src/x509/crl.ts";
 import { type CrlSources, crlStatus } from "../../src/x509/crl-validation.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { signatureProblem } from "../../src/x509/status-signature.ts";
-import { filesBelow, type Outcome } from "./harness.ts";
+import type { Outcome } from "./harness.ts";
+import { type PemBlocks, runStatusSets, type StatusSet } from "./status-set.ts";
 
-/** What says what is expected of the files beside it; ocsp.json has the same form. */
-export interface StatusSet {
-  readonly verify_time: string;
-  readonly max_age_seconds: number;
-  readonly tests: readonly { readonly file: string; readonly revocation: "GOOD" | "REVOKED" | "UNKNOWN" }[];
-}
+export const runCrl = (path: string): Promise<Outcome[]> => runStatusSets(path, runCase);
 
-export async function runCrl(path: string): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (const file of filesBelow(path, ".json")) {
-    const set = JSON.parse(readFileSync(file, "utf8")) as StatusSet;
-    for (const { file: name, revocation } of set.tests) {
-      const { got, why } = await runCase(set, readPem(readFileSync(join(dirname(file), name), "utf8")));
-      outcomes.push({ id: name, expected: revocation, got, why });
-    }
-  }
-  return outcomes;
-}
-
-async function runCase(
-  set: StatusSet,
-  blocks: ReturnType<typeof readPem>,
-): Promise<{ readonly got: string; readonly why: string }> {
+async function runCase(set: StatusSet, blocks: PemBlocks): Promise<{ readonly got: string; readonly why: string }> {
   const find = (wanted: string) => blocks.filter(({ label }) => label === wanted).map(({ der }) => der);
   try {
     const [certificate] = find("CERTIFICATE").map(parseCertificate);
