@@ -25,6 +25,7 @@ import type { PskOptions } from "../engine/index.ts";
 import type { CertificateCompression } from "../handshake/compression.ts";
 import type { PskMode } from "../handshake/psk.ts";
 import { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "../node/compression.ts";
+import { OPENSSL_SCHEMES } from "../node/tls/names.ts";
 import { usage } from "./exit.ts";
 import { type Arguments, type Flag, nearest } from "./flags.ts";
 import { pskModes, psks } from "./psk-flags.ts";
@@ -163,12 +164,7 @@ const GROUP_ALIASES: Readonly<Record<string, readonly NamedGroupName[]>> = {
 
 /** openssl's, and so curl's, names for signature algorithms. */
 const SCHEME_ALIASES: Readonly<Record<string, readonly SignatureSchemeName[]>> = {
-  "ecdsa+sha256": ["ecdsa_secp256r1_sha256"],
-  "ecdsa+sha384": ["ecdsa_secp384r1_sha384"],
-  "ecdsa+sha512": ["ecdsa_secp521r1_sha512"],
-  "rsa-pss+sha256": ["rsa_pss_rsae_sha256", "rsa_pss_pss_sha256"],
-  "rsa-pss+sha384": ["rsa_pss_rsae_sha384", "rsa_pss_pss_sha384"],
-  "rsa-pss+sha512": ["rsa_pss_rsae_sha512", "rsa_pss_pss_sha512"],
+  ...OPENSSL_SCHEMES,
   "ml-dsa-44": ["mldsa44"],
   "ml-dsa-65": ["mldsa65"],
   "ml-dsa-87": ["mldsa87"],

@@ -149,14 +149,19 @@ export const KEY_INFO: Readonly<Record<NamedGroupName, { type: string; name?: st
   SecP384r1MLKEM1024: { type: "TLSGroup", name: "SecP384r1MLKEM1024" },
 };
 
-/** OpenSSL's `algorithm+hash` and what it covers in TLS 1.3. PKCS#1 v1.5 is for certificates alone (RFC 8446 4.2.3). */
-const SIGNATURE_ALGORITHMS: Readonly<Record<string, readonly SignatureSchemeName[]>> = {
+/** OpenSSL's `algorithm+hash`, in lower case, and what it covers in TLS 1.3. */
+export const OPENSSL_SCHEMES = {
   "ecdsa+sha256": ["ecdsa_secp256r1_sha256"],
   "ecdsa+sha384": ["ecdsa_secp384r1_sha384"],
   "ecdsa+sha512": ["ecdsa_secp521r1_sha512"],
   "rsa-pss+sha256": ["rsa_pss_rsae_sha256", "rsa_pss_pss_sha256"],
   "rsa-pss+sha384": ["rsa_pss_rsae_sha384", "rsa_pss_pss_sha384"],
   "rsa-pss+sha512": ["rsa_pss_rsae_sha512", "rsa_pss_pss_sha512"],
+} as const satisfies Readonly<Record<string, readonly SignatureSchemeName[]>>;
+
+/** What `sigalgs` takes. PKCS#1 v1.5 is for certificates alone (RFC 8446 4.2.3). */
+const SIGNATURE_ALGORITHMS: Readonly<Record<string, readonly SignatureSchemeName[]>> = {
+  ...OPENSSL_SCHEMES,
   "rsa+sha256": [],
   "rsa+sha384": [],
   "rsa+sha512": [],
