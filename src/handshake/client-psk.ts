@@ -103,10 +103,18 @@ function* usableSession(config: ClientConfig): Flow<UsableSession | undefined> {
       resumes: { session, peer },
       externalIdentity,
       externalFingerprint,
-      // Modulo 2^32.
-      obfuscatedAge: (now) => (now - session.createdAt + session.ageAdd) >>> 0,
+      obfuscatedAge: (now) => (ticketAge(session, now) + session.ageAdd) >>> 0,
     },
   };
+}
+
+/**
+ * Whole ms that have surely passed since the ticket came (RFC 8446 4.2.11.1; the sum with ticket_age_add is modulo 2^32).
+ * Two readings of a clock that counts whole ms may differ by one more than has passed, and there are servers that refuse
+ * early data with a ticket older than they know it to be. Where the clock was set back, nothing has passed.
+ */
+function ticketAge(session: Session, now: number): number {
+  return Math.max(0, Math.ceil(now - session.createdAt) - 1);
 }
 
 /** RFC 8446 4.2.10: early data is sent under the parameters of the session. */

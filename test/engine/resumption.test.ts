@@ -1,6 +1,9 @@
 /** Tickets and pre-shared keys between two honest ends: what goes on, what does not, and who is known on the other side. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { concat, utf8 } from "../../src/bytes/bytes.ts";
+import { find } from "../../src/codec/extensions.ts";
+import { ClientHello } from "../../src/codec/messages.ts";
+import { decode } from "../../src/codec/schema.ts";
 import {
   type ClientOptions,
   type ServerOptions,
@@ -10,6 +13,7 @@ import {
   storedTickets,
   strikeRegister,
 } from "../../src/engine/index.ts";
+import type { Session } from "../../src/handshake/session.ts";
 import { createThrowawayAuthority } from "../../src/pki/index.ts";
 import { type End, exchange, exchangeLate, failure } from "../support/pair.ts";
 import { createWorld, identityOf, type World } from "../support/world.ts";
@@ -134,6 +138,42 @@ describe("resumption", () => {
     await kept.put(taken[0] as string, session as NonNullable<typeof session>);
     expect(resumed(await meetLate({ sessions: { ...replaying, put: () => {} } }, server))).toBe(true);
     expect(resumed(await meetLate({ sessions: { ...replaying, put: () => {} } }, server))).toBe(false);
+  });
+});
+
+describe("a ticket's age", () => {
+  /** Of the ticket in the ClientHello of a client whose clock gives these readings, ms after the ticket came. */
+  function offeredAge(later: number, atHello = later): number {
+    const start = Date.now();
+    const readings: number[] = [];
+    const clock = () => readings.shift() ?? start + atHello;
+    let kept: Session | undefined;
+    const sessions = {
+      take: () => kept,
+      put: (_scope: string, session: Session) => {
+        kept = { ...session, createdAt: start };
+      },
+    };
+    const { client } = acquainted({ sessions });
+    // Whether the session may go on, whether its certificate is still good, and then the ClientHello.
+    readings.push(start + later, start + later);
+    const near = world.honestClient({ ...client, clock });
+    const hello = decode(ClientHello, near.engine.takeOutput().subarray(5 + 4));
+    const [identity] = find(hello.extensions ?? [], "pre_shared_key")?.identities ?? [];
+    expect(identity?.identity).toEqual(kept?.ticket);
+    return ((identity?.obfuscated_ticket_age ?? 0) - (kept?.ageAdd ?? 0)) >>> 0;
+  }
+
+  it.each([
+    ["whole milliseconds, of which the first and the last may be cut", 1000, 999],
+    ["none yet", 0, 0],
+    ["a clock that counts finer", 7.25, 7],
+  ])("is what has surely passed: %s", (_, passed, age) => {
+    expect(offeredAge(passed)).toBe(age);
+  });
+
+  it("is nothing where the clock was set back meanwhile, and does not wrap", () => {
+    expect(offeredAge(500, -20)).toBe(0);
   });
 });
 
