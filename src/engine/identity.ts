@@ -42,7 +42,7 @@ export function resolveIdentity(identity: Identity | IdentityOptions, provider: 
 }
 
 /** 65535 bytes is what an extension holds. */
-function assertCarriable({ ocspResponse, scts = [] }: IdentityOptions): void {
+export function assertCarriable({ ocspResponse, scts = [] }: Pick<IdentityOptions, "ocspResponse" | "scts">): void {
   const total = scts.reduce((sum, sct) => sum + 2 + sct.length, 0);
   if (total > 0xfffd || scts.some((sct) => sct.length === 0)) {
     throw fault("ERR_TLS_OPTION", "scts are empty or too long for one extension");

@@ -14,6 +14,8 @@ export type ConnectOptions = Omit<ConnectionOptions, keyof ContextOptions | "sec
   Omit<Partial<TcpNetConnectOpts>, "onread"> & {
     readonly secureContext?: unknown;
     readonly highWaterMark?: number | undefined;
+    /** Asks for the server's certificate status, stapled; told as `OCSPResponse`, and not judged. */
+    readonly requestOCSP?: boolean | undefined;
   };
 
 /**
@@ -45,6 +47,7 @@ export function connect(...args: unknown[]): TLSSocket {
     throw argumentError("ERR_INVALID_ARG_TYPE", "checkServerIdentity must be a function");
   }
   const { socket: given, allowHalfOpen, signal, highWaterMark, ALPNProtocols, minDHSize } = options;
+  const { session, requestOCSP, pskCallback } = options;
   const socket = new TLSSocket(
     given,
     {
@@ -54,6 +57,9 @@ export function connect(...args: unknown[]): TLSSocket {
       allowHalfOpen,
       signal,
       highWaterMark,
+      session,
+      requestOCSP,
+      pskCallback: pskCallback as never,
     },
     {
       hostname: hostnameOf(options),

@@ -1,5 +1,5 @@
 /** Credentials, trust and preferences that connections share: node:tls's SecureContext. */
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import tls, { type SecureContextOptions } from "node:tls";
 import { readPem } from "../../bytes/pem.ts";
@@ -10,12 +10,15 @@ import { resolveClient, resolveServer } from "../../engine/options.ts";
 import { fault } from "../../errors.ts";
 import type { ClientConfig, ServerConfig } from "../../handshake/config.ts";
 import { createIdentity, type Identity } from "../../handshake/identity.ts";
+import { MAX_TICKET_LIFETIME } from "../../handshake/session.ts";
+import { revocationChecker } from "../../x509/revocation.ts";
 import { TrustStore, trustStore } from "../../x509/trust.ts";
 import { acceptAnyVerifier, type CertificateVerifier, trustVerifier } from "../../x509/verifier.ts";
 import { defaults } from "./defaults.ts";
 import { argumentError } from "./errors.ts";
 import { refuseOptions } from "./members.ts";
 import { checkSecureOptions, checkVersions, parseCiphers, parseCurves, parseSigalgs, SUITES } from "./names.ts";
+import { TicketKeys } from "./resumption.ts";
 
 type Bytes = string | NodeJS.ArrayBufferView;
 type Key = Bytes | Signer | { readonly pem: Bytes; readonly passphrase?: string | undefined };
@@ -38,9 +41,12 @@ const MAX_CERTIFICATES = 1000;
  */
 export class SecureContext {
   readonly identities: readonly Identity[];
+  /** Of a server's tickets. */
+  readonly ticketKeys: TicketKeys;
   readonly #options: ContextOptions;
   #trust: ContextTrust | undefined;
   readonly #preferences: Preferences;
+  readonly #tickets: ReturnType<typeof readTicketOptions>;
   #client: ClientConfig | undefined;
   #server: ServerConfig | undefined;
 
@@ -55,7 +61,9 @@ export class SecureContext {
     this.#options = options;
     this.#preferences = readPreferences(options);
     this.identities = readIdentities(options);
-    if (options.ca) this.#trust = readTrust(options.ca, options.allowPartialTrustChain ?? false);
+    this.ticketKeys = new TicketKeys(options.ticketKeys);
+    this.#tickets = readTicketOptions(options);
+    if (options.ca || options.crl) this.#trust = readTrust(options.ca || rootStore(), options);
   }
 
   /** node:tls keeps its native half here; callers that pass it on pass this. */
@@ -70,7 +78,7 @@ export class SecureContext {
 
   /** Whom connections believe; the root store of Node where `ca` was left out, read when first needed. */
   get trust(): ContextTrust {
-    this.#trust ??= readTrust(rootStore(), false);
+    this.#trust ??= readTrust(rootStore(), {});
     return this.#trust;
   }
 
@@ -93,14 +101,22 @@ export class SecureContext {
       ...this.#preferences,
       identities: this.identities,
       onClientHello: () => undefined,
+      tickets: this.#tickets && { ...this.#tickets, store: this.ticketKeys.store },
     });
     return this.#server;
+  }
+
+  /** The issuer of one of `identities`, DER, where it is known. */
+  issuerOf({ certificates, parsed }: Identity): Uint8Array | undefined {
+    const [leaf] = parsed;
+    if (certificates[1] !== undefined || leaf === undefined || !this.#options.ca) return certificates[1];
+    return this.trust.known.named(leaf.issuer)[0]?.der;
   }
 
   /** The same with other credentials: what `setKeyCert` does. */
   withIdentities(identities: readonly Identity[]): SecureContext {
     const other = new SecureContext({ ...this.#options, cert: undefined, key: undefined });
-    Object.assign(other, { identities });
+    Object.assign(other, { identities, ticketKeys: this.ticketKeys });
     return other;
   }
 }
@@ -142,19 +158,50 @@ function readPreferences({ ciphers, ecdhCurve, sigalgs }: ContextOptions) {
   };
 }
 
+/** Seconds, OpenSSL's. */
+const SESSION_TIMEOUT = 300;
+
+/** `undefined`: no tickets, since they would have expired when they come. */
+function readTicketOptions({ sessionTimeout, sessionIdContext }: ContextOptions) {
+  const lifetime: unknown = sessionTimeout ?? SESSION_TIMEOUT;
+  if (!Number.isInteger(lifetime) || (lifetime as number) < 0) {
+    throw argumentError("ERR_OUT_OF_RANGE", `sessionTimeout ${lifetime} is no number of seconds`);
+  }
+  const group: unknown = sessionIdContext ?? "";
+  if (typeof group !== "string") throw argumentError("ERR_INVALID_ARG_TYPE", "sessionIdContext must be a string");
+  if (lifetime === 0) return undefined;
+  return {
+    // RFC 8446 4.6.1: no ticket lives for longer.
+    lifetime: Math.min(lifetime as number, MAX_TICKET_LIFETIME),
+    policyVersion: createHash("sha256").update(group).digest("hex"),
+  };
+}
+
 /** Who is believed, and with the help of which other certificates. */
 export interface ContextTrust {
   readonly verifier: CertificateVerifier;
   readonly authorities: readonly Uint8Array[];
+  /** All of `ca`, anchors or not. */
+  readonly known: TrustStore;
 }
 
-/** As OpenSSL: a path must end in a self-issued certificate, unless partial chains are allowed; the others help. */
-function readTrust(ca: Bytes | readonly Bytes[], partial: boolean): ContextTrust {
+/**
+ * As OpenSSL: a path must end in a self-issued certificate, unless partial chains are allowed; the others help. With CRLs,
+ * each certificate needs one of its issuer's.
+ */
+function readTrust(
+  ca: Bytes | readonly Bytes[],
+  { allowPartialTrustChain: partial = false, crl }: ContextOptions,
+): ContextTrust {
   const all = trustStore(list(ca).map(bytesOf));
+  const crls = list<Bytes>(crl).map(bytesOf);
+  const revocation = crls.length === 0 ? undefined : revocationChecker({ mode: "hard-fail", mustStaple: false, crls });
   const anchors = all.anchors.filter(({ subject, issuer }) => partial || subject.equals(issuer));
   const helpers = all.anchors.filter((certificate) => !anchors.includes(certificate)).map(({ der }) => der);
-  const strict = trustVerifier({ trust: new TrustStore(anchors, 0), maxCertificates: MAX_CERTIFICATES });
+  const trust = new TrustStore(anchors, 0);
+  const strict = trustVerifier({ trust, maxCertificates: MAX_CERTIFICATES, revocation });
   return {
+    known: all,
     authorities: all.subjects,
     verifier:
       helpers.length === 0

@@ -2,13 +2,17 @@
 import { toHex } from "../../bytes/hex.ts";
 import { SignatureScheme, type SignatureSchemeName } from "../../codec/registry.ts";
 import { nodeProvider } from "../../crypto/node.ts";
+import type { Aftermath } from "../../engine/after.ts";
+import { clientAftermath, serverAftermath } from "../../engine/aftermath.ts";
 import { type EngineLimits, type StartFlow, TlsEngine } from "../../engine/engine.ts";
 import { resolveLimits } from "../../engine/options.ts";
 import type { Side } from "../../errors.ts";
 import type { Awaitable, Flow } from "../../flow.ts";
 import { clientHandshake } from "../../handshake/client.ts";
-import type { ClientAuth, ClientHelloInfo, ServerChoice } from "../../handshake/config.ts";
+import type { ClientAuth, ClientHelloInfo, ServerChoice, ServerConfig } from "../../handshake/config.ts";
+import type { ExternalPsk } from "../../handshake/psk.ts";
 import { serverHandshake } from "../../handshake/server.ts";
+import type { Session } from "../../handshake/session.ts";
 import type { CertificateVerifier } from "../../x509/verifier.ts";
 import type { SecureContext } from "./context.ts";
 
@@ -30,11 +34,16 @@ export interface ClientSetup {
   readonly verifier: CertificateVerifier;
   readonly serverName: string | undefined;
   readonly alpn: readonly string[];
+  readonly session: Session | undefined;
+  readonly requestStatus: boolean;
+  readonly psks: readonly ExternalPsk[];
 }
 
-export function clientEngine({ context, verifier, serverName, alpn }: ClientSetup, findings: Findings): TlsEngine {
-  const config = { ...context.client, verifier, serverName, alpn, checkName: false };
-  return engine("client", (effects) => clientHandshake(config, effects), findings);
+export function clientEngine({ context, session, ...setup }: ClientSetup, findings: Findings): TlsEngine {
+  // What a ticket begins is told as an event, for the application to keep.
+  const sessions = { take: () => session, put: () => {} };
+  const config = { ...context.client, ...setup, checkName: false, sessions };
+  return engine("client", (effects) => clientHandshake(config, effects), findings, clientAftermath(config));
 }
 
 /** What belongs to one server connection. */
@@ -42,12 +51,13 @@ export interface ServerSetup {
   readonly context: SecureContext;
   readonly clientAuth: ClientAuth;
   readonly alpn: readonly string[];
+  readonly findPsk: ServerConfig["findPsk"];
   choose(hello: ClientHelloInfo): Awaitable<Partial<ServerChoice>>;
 }
 
-export function serverEngine({ context, clientAuth, alpn, choose }: ServerSetup, findings: Findings): TlsEngine {
-  const config = { ...context.server, clientAuth, alpn, onClientHello: choose };
-  return engine("server", (effects) => serverHandshake(config, effects), findings);
+export function serverEngine({ context, choose, ...setup }: ServerSetup, findings: Findings): TlsEngine {
+  const config = { ...context.server, ...setup, onClientHello: choose };
+  return engine("server", (effects) => serverHandshake(config, effects), findings, serverAftermath(config));
 }
 
 /** Schemes that both sides accept, in the order of this side. */
@@ -57,7 +67,7 @@ export function sharedSchemes(context: SecureContext, hello: ClientHelloInfo): r
 
 let limits: EngineLimits | undefined;
 
-function engine(side: Side, start: StartFlow, findings: Findings): TlsEngine {
+function engine(side: Side, start: StartFlow, findings: Findings, aftermath: Aftermath): TlsEngine {
   limits ??= resolveLimits({ provider: nodeProvider, clock: Date.now });
   return new TlsEngine(
     side,
@@ -77,6 +87,7 @@ function engine(side: Side, start: StartFlow, findings: Findings): TlsEngine {
         findings,
       ),
     limits,
+    aftermath,
   );
 }
 

@@ -7,9 +7,7 @@ import { fault, type TlsError } from "../../errors.ts";
 /** `true`: supported. Otherwise the reason for which it is refused. */
 export type Support = true | string;
 
-const SESSIONS = "sessions are not resumed";
-const PSK = "pre-shared keys are not supported";
-const OCSP = "certificate status is neither asked for nor stapled";
+const STORED = "tickets carry the sessions; servers that share them share `ticketKeys`";
 const ENGINES = "OpenSSL engines are not there; a key may be any object with `schemes` and `sign`";
 const DH = "in TLS 1.3 finite-field groups have names (RFC 7919): ffdhe2048 and the like in ecdhCurve";
 const TRACE = "OpenSSL's trace is not there; mutls/inspect shows every byte";
@@ -49,7 +47,7 @@ export const MEMBERS = {
     cert: true,
     ciphers: true,
     clientCertEngine: ENGINES,
-    crl: "certificate revocation lists are not checked",
+    crl: true,
     dhparam: DH,
     ecdhCurve: true,
     honorCipherOrder: true,
@@ -62,10 +60,10 @@ export const MEMBERS = {
     privateKeyIdentifier: ENGINES,
     secureOptions: true,
     secureProtocol: true,
-    sessionIdContext: SESSIONS,
-    sessionTimeout: SESSIONS,
+    sessionIdContext: true,
+    sessionTimeout: true,
     sigalgs: true,
-    ticketKeys: SESSIONS,
+    ticketKeys: true,
   },
   CommonConnectionOptions: {
     ALPNProtocols: true,
@@ -77,9 +75,9 @@ export const MEMBERS = {
   },
   TLSSocketOptions: {
     isServer: true,
-    requestOCSP: OCSP,
+    requestOCSP: true,
     server: true,
-    session: SESSIONS,
+    session: true,
   },
   ConnectionOptions: {
     checkServerIdentity: true,
@@ -88,18 +86,19 @@ export const MEMBERS = {
     minDHSize: true,
     path: true,
     port: true,
-    pskCallback: PSK,
+    pskCallback: true,
     servername: true,
-    session: SESSIONS,
+    session: true,
     socket: true,
     timeout: true,
   },
   TlsOptions: {
     handshakeTimeout: true,
-    pskCallback: PSK,
-    pskIdentityHint: PSK,
-    sessionTimeout: SESSIONS,
-    ticketKeys: SESSIONS,
+    pskCallback: true,
+    /** Without effect, as in node:tls over TLS 1.3, which has no hints. */
+    pskIdentityHint: true,
+    sessionTimeout: true,
+    ticketKeys: true,
   },
   ServerOpts: {
     allowHalfOpen: true,
@@ -125,10 +124,9 @@ export const MEMBERS = {
     getPeerFinished: true,
     getPeerX509Certificate: true,
     getProtocol: true,
-    /** There is none. */
+    /** That of the last ticket; `undefined` before one has come. */
     getSession: true,
     getSharedSigalgs: true,
-    /** There is none. */
     getTLSTicket: true,
     getX509Certificate: true,
     isSessionReused: true,
@@ -137,21 +135,20 @@ export const MEMBERS = {
     servername: true,
     setKeyCert: true,
     setMaxSendFragment: true,
-    "on OCSPResponse": OCSP,
+    "on OCSPResponse": true,
     "on keylog": true,
     "on secureConnect": true,
-    /** Never comes: there are no sessions to keep. */
     "on session": true,
   },
   Server: {
     addContext: true,
-    getTicketKeys: SESSIONS,
+    getTicketKeys: true,
     setSecureContext: true,
-    setTicketKeys: SESSIONS,
-    "on OCSPRequest": OCSP,
+    setTicketKeys: true,
+    "on OCSPRequest": true,
     "on keylog": true,
-    "on newSession": SESSIONS,
-    "on resumeSession": SESSIONS,
+    "on newSession": STORED,
+    "on resumeSession": STORED,
     "on secureConnection": true,
     "on tlsClientError": true,
   },
@@ -159,7 +156,6 @@ export const MEMBERS = {
 
 /** What @types/node leaves out and node:tls reads. */
 const UNDECLARED: Readonly<Record<string, Support>> = {
-  requestOCSP: OCSP,
   onread: "the `onread` buffer is not there; read the socket as a stream",
 };
 

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Server as NodeServer, TLSSocket as NodeTLSSocket, TlsOptions } from "node:tls";
 import { type ContextOptions, contextOf, createSecureContext, SecureContext } from "./context.ts";
 import { argumentError, nodeError } from "./errors.ts";
-import { refusedMember, refuseListener, refuseOptions } from "./members.ts";
+import { refuseListener, refuseOptions } from "./members.ts";
 import { parseAlpn } from "./names.ts";
 import { TLSSocket } from "./socket.ts";
 
@@ -59,6 +59,7 @@ export class Server extends NetServer implements NodeServer {
     this.#options = given;
     this.#alpn = alpn;
     this.#context = context;
+    if (given.secureContext && given.ticketKeys) this.setTicketKeys(given.ticketKeys);
     this.requestCert = given.requestCert === true;
     this.rejectUnauthorized = given.rejectUnauthorized !== false;
     this.on("newListener", (event) => refuseListener("Server", event));
@@ -87,12 +88,14 @@ export class Server extends NetServer implements NodeServer {
     });
   }
 
-  getTicketKeys(): never {
-    throw refusedMember("Server", "getTicketKeys");
+  /** 48 bytes, for other servers that shall resume this one's sessions. A secret. */
+  getTicketKeys(): Buffer<ArrayBuffer> {
+    return this.#context.ticketKeys.bytes as Buffer<ArrayBuffer>;
   }
 
-  setTicketKeys(_keys: Buffer): never {
-    throw refusedMember("Server", "setTicketKeys");
+  /** @param keys - 48 bytes. What was issued under others is not resumed. */
+  setTicketKeys(keys: Buffer): void {
+    this.#context.ticketKeys.bytes = keys;
   }
 
   /** node:tls does the same with what an async `secureConnection` listener rejects with. */
@@ -102,7 +105,7 @@ export class Server extends NetServer implements NodeServer {
   }
 
   #attend(raw: Duplex): void {
-    const { SNICallback, ALPNCallback, handshakeTimeout, pauseOnConnect } = this.#options;
+    const { SNICallback, ALPNCallback, pskCallback, handshakeTimeout, pauseOnConnect } = this.#options;
     const socket = new TLSSocket(raw, {
       isServer: true,
       server: this,
@@ -113,6 +116,7 @@ export class Server extends NetServer implements NodeServer {
       ALPNProtocols: this.#alpn,
       ALPNCallback,
       SNICallback: SNICallback as never,
+      pskCallback: pskCallback as never,
       contextFor: (name) => this.#contexts.find(({ pattern }) => pattern.test(name))?.context,
       pauseOnConnect,
     });

@@ -1,9 +1,12 @@
 /** What a server answers a ClientHello with: SNICallback, ALPNCallback and contexts by name. */
-
+import { EventEmitter } from "node:events";
+import { find } from "../../codec/extensions.ts";
 import type { SignatureSchemeName } from "../../codec/registry.ts";
+import { assertCarriable } from "../../engine/identity.ts";
 import { fault } from "../../errors.ts";
 import { type Awaitable, isPromiseLike } from "../../flow.ts";
 import type { ClientHelloInfo, ServerChoice } from "../../handshake/config.ts";
+import type { Identity } from "../../handshake/identity.ts";
 import type { CertificateVerifier } from "../../x509/verifier.ts";
 import { SecureContext } from "./context.ts";
 import { argumentError, nodeError } from "./errors.ts";
@@ -31,15 +34,45 @@ export function serverChoice(
   own: () => SecureContext,
   adopt: (context: SecureContext, shared: readonly SignatureSchemeName[]) => CertificateVerifier,
 ): Awaitable<Partial<ServerChoice>> {
-  const choose = (named: SecureContext | undefined): Partial<ServerChoice> => {
+  const choose = (named: SecureContext | undefined): Awaitable<Partial<ServerChoice>> => {
     const alpn = chooseProtocol(role, hello);
     const context = named ?? own();
     const verifier = adopt(context, sharedSchemes(context, hello));
-    const { identities, authorities } = context;
-    return { identities, authorities, verifier, ...(alpn === undefined ? {} : { alpn: [alpn] }) };
+    const { authorities } = context;
+    const choice = { authorities, verifier, ...(alpn === undefined ? {} : { alpn: [alpn] }) };
+    const identities = stapled(role, hello, context);
+    return isPromiseLike(identities)
+      ? identities.then((settled) => ({ ...choice, identities: settled as readonly Identity[] }))
+      : { ...choice, identities };
   };
   const named = contextByName(role, hello.serverName);
   return isPromiseLike(named) ? named.then((context) => choose(context as SecureContext | undefined)) : choose(named);
+}
+
+/** The identities with what the server's OCSPRequest listeners have to say of them, where the client asks for that. */
+function stapled({ server }: ServerRole, { raw }: ClientHelloInfo, context: SecureContext) {
+  const { identities } = context;
+  if (!(server instanceof EventEmitter) || server.listenerCount("OCSPRequest") === 0) return identities;
+  if (find(raw.extensions ?? [], "status_request") === undefined) return identities;
+  return Promise.all(
+    identities.map(async (identity) => {
+      const ocspResponse = await askStatus(server, identity, context.issuerOf(identity));
+      if (ocspResponse === undefined) return identity;
+      assertCarriable({ ocspResponse });
+      return { ...identity, ocspResponse };
+    }),
+  );
+}
+
+function askStatus(server: EventEmitter, { certificates }: Identity, issuer: Uint8Array | undefined) {
+  const [certificate = new Uint8Array(0)] = certificates;
+  return new Promise<Uint8Array | undefined>((resolve, reject) => {
+    const done = (error: Error | null, response?: Uint8Array | null) => {
+      if (error) reject(error);
+      else resolve(response ? new Uint8Array(response) : undefined);
+    };
+    server.emit("OCSPRequest", Buffer.from(certificate), issuer === undefined ? null : Buffer.from(issuer), done);
+  });
 }
 
 function contextByName(role: ServerRole, name: string | undefined): Awaitable<SecureContext | undefined> {

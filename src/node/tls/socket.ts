@@ -10,8 +10,10 @@ import type {
   PeerCertificate,
 } from "node:tls";
 import { nodeProvider } from "../../crypto/node.ts";
+import type { TlsEngine } from "../../engine/engine.ts";
 import { fault, type TlsError } from "../../errors.ts";
 import type { HandshakeResult } from "../../handshake/config.ts";
+import type { Session } from "../../handshake/session.ts";
 import { deriveSecret, hkdfExpandLabel } from "../../schedule/hkdf.ts";
 import { holdFailedWrites } from "../../transport/node-socket.ts";
 import { parseAddress } from "../../x509/address.ts";
@@ -23,6 +25,8 @@ import { clientEngine, type Findings, serverEngine } from "./handshake.ts";
 import { LayeredSocket } from "./layered.ts";
 import { refusedMember, refuseListener, refuseOptions } from "./members.ts";
 import { KEY_INFO, parseAlpn, signatureAlgorithmName } from "./names.ts";
+import { type ClientPskCallback, offeredPsks, pskLookup, type ServerPskCallback } from "./psk.ts";
+import { sessionBytes, sessionOf } from "./resumption.ts";
 import { type ServerRole, serverChoice } from "./sni.ts";
 import { type CheckServerIdentity, judge, nameCheck } from "./verify.ts";
 import { Wire } from "./wire.ts";
@@ -40,6 +44,11 @@ export interface SocketOptions extends Omit<ServerRole, "ALPNCallback">, Context
   readonly signal?: AbortSignal | undefined;
   readonly handshakeTimeout?: number | undefined;
   readonly pauseOnConnect?: boolean | undefined;
+  /** Client: what a `session` event gave. */
+  readonly session?: unknown;
+  /** Client: asks for the server's certificate status, stapled. */
+  readonly requestOCSP?: boolean | undefined;
+  readonly pskCallback?: ClientPskCallback | ServerPskCallback | undefined;
 }
 
 /** What `connect` knows besides. */
@@ -86,6 +95,8 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
   #sharedSchemes: readonly string[] = [];
   #wire: Wire | undefined;
   #result: HandshakeResult | undefined;
+  /** Offered, and then that of the last ticket. */
+  #session: Session | undefined;
   #verdict: Error | undefined;
   #failure: Error | undefined;
   #maxFragment = Number.POSITIVE_INFINITY;
@@ -116,6 +127,7 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
     this.on("newListener", (event) => refuseListener("TLSSocket", event));
     this.#adopt();
     if (options.pauseOnConnect) this.pause();
+    if (options.session) this.setSession(options.session);
     const limit = options.handshakeTimeout ?? 0;
     if (limit > 0) {
       const late = () => this.#fail(nodeError("ERR_TLS_HANDSHAKE_TIMEOUT", "TLS handshake timeout"));
@@ -211,16 +223,24 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
     return [...this.#sharedSchemes];
   }
 
+  /** Client only: another connection may go on from it, of this side with the same certificates. Holds a secret. */
   getSession(): Buffer<ArrayBuffer> | undefined {
-    return undefined;
+    const session = this.#session;
+    return session === undefined || this.destroyed ? undefined : sessionBytes(session, this.#context.identities);
   }
 
   getTLSTicket(): Buffer<ArrayBuffer> | undefined {
-    return undefined;
+    return this.#session && Buffer.from(this.#session.ticket);
   }
 
+  /** With an external key too, which to TLS 1.3 looks the same. */
   isSessionReused(): boolean {
-    return false;
+    return this.#result?.psk !== undefined;
+  }
+
+  /** Client only, before the handshake: what a `session` event gave. */
+  setSession(session: unknown): void {
+    this.#session = sessionOf(session, this.#context.identities);
   }
 
   /**
@@ -304,7 +324,9 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
     // A server that refuses says so before it hangs up, which a failed write must not hide.
     if (raw instanceof Socket && !this.#options.isServer) holdFailedWrites(raw);
     raw.on("error", (error) => {
-      if (!this.destroyed) this.#fail(error);
+      if (this.destroyed) return;
+      if (this.#wire?.isHarmless(error)) this.destroy();
+      else this.#fail(error);
     });
     raw.once("close", () => this.destroy());
     this.whenConnected(() => this.#start());
@@ -316,10 +338,22 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
       this.destroy();
       return;
     }
+    let engine: TlsEngine;
+    try {
+      engine = this.#options.isServer ? this.#serverEngine() : this.#clientEngine();
+    } catch (error) {
+      // The application's pskCallback.
+      this.#fail(error as Error);
+      return;
+    }
     const onKeyLog = (line: Buffer) => this.emit("keylog", line);
     if (this.listenerCount("keylog") > 0) this.#findings.onKeyLog = onKeyLog;
-    const wire = new Wire(this.underneath, this.#options.isServer ? this.#serverEngine() : this.#clientEngine(), {
+    const wire = new Wire(this.underneath, engine, {
       established: (result) => this.#establish(result),
+      session: (session) => {
+        this.#session = session;
+        this.emit("session", sessionBytes(session, this.#context.identities));
+      },
       plaintext: (chunk) => {
         this.countRead(chunk.length);
         return this.push(chunk) && !this.destroyed;
@@ -344,20 +378,30 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
       check: client && nameCheck(client.hostname, client.checkServerIdentity),
       record: (error) => this.#judged(error),
     });
+    const { requestOCSP: requestStatus = false, pskCallback } = this.#options;
     return clientEngine(
-      { context: this.#context, verifier, serverName: this.#serverName, alpn: this.#alpn },
+      {
+        context: this.#context,
+        verifier,
+        serverName: this.#serverName,
+        alpn: this.#alpn,
+        session: this.#session,
+        requestStatus,
+        psks: offeredPsks(pskCallback as ClientPskCallback | undefined),
+      },
       this.#findings,
     );
   }
 
   #serverEngine() {
-    const { requestCert = false, rejectUnauthorized = false } = this.#options;
+    const { requestCert = false, rejectUnauthorized = false, pskCallback } = this.#options;
     const reject = rejectUnauthorized === true;
     return serverEngine(
       {
         context: this.#context,
         clientAuth: requestCert ? (reject ? "on" : "optional") : "off",
         alpn: this.#alpn,
+        findPsk: pskLookup(pskCallback as ServerPskCallback | undefined, this),
         choose: (hello) =>
           serverChoice(
             this.#options,
@@ -374,9 +418,9 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
     );
   }
 
-  #judged(error: Error & { code?: string }): void {
+  #judged(error: (Error & { code?: string }) | undefined): void {
     this.#verdict = error;
-    this.authorizationError = (error.code ?? error.message) as unknown as Error;
+    this.authorizationError = (error === undefined ? null : (error.code ?? error.message)) as unknown as Error;
   }
 
   #establish(result: HandshakeResult): void {
@@ -384,11 +428,15 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
     clearTimeout(this.#handshakeTimer);
     this.alpnProtocol = result.alpn ?? false;
     this.servername ??= result.serverName ?? false;
-    if (result.peer === undefined && this.#options.requestCert) {
-      this.authorizationError = "UNABLE_TO_GET_ISSUER_CERT" as unknown as Error;
-    }
-    this.authorized = result.peer !== undefined && this.#verdict === undefined;
+    const { isServer, requestCert, requestOCSP } = this.#options;
+    // Who has an external key needs no certificate.
+    const known = result.peer !== undefined || result.externalIdentity !== undefined;
+    if (!known && requestCert) this.authorizationError = "UNABLE_TO_GET_ISSUER_CERT" as unknown as Error;
+    this.authorized = known && this.#verdict === undefined && (!isServer || requestCert === true);
     this.secureConnecting = false;
+    if (requestOCSP && !isServer && result.psk === undefined) {
+      this.emit("OCSPResponse", result.peerOcspResponse ? Buffer.from(result.peerOcspResponse) : null);
+    }
     this.emit("secure");
   }
 

@@ -1,6 +1,7 @@
 /** Judging the peer as node:tls's options have it: the verdict is kept, and it ends the handshake where that is wanted. */
 import tls, { type PeerCertificate } from "node:tls";
-import { fault, TlsError } from "../../errors.ts";
+import { type CertificateRejection, fault, TlsError } from "../../errors.ts";
+import { rejection } from "../../x509/explain.ts";
 import type { PeerIdentity } from "../../x509/identity.ts";
 import { matchesHost } from "../../x509/names.ts";
 import { acceptAnyVerifier, type CertificateVerifier } from "../../x509/verifier.ts";
@@ -17,8 +18,8 @@ export interface Judgement {
   readonly reject: boolean;
   /** A last look at a certificate whose chain is good. */
   readonly check?: ((peer: PeerIdentity) => Error | undefined) | undefined;
-  /** Told why the peer is not to be trusted. */
-  record(error: Error): void;
+  /** Told why the peer is not to be trusted, or `undefined` before it is looked at: a session's peer, or the one that is there. */
+  record(error: Error | undefined): void;
 }
 
 /**
@@ -28,6 +29,7 @@ export function judge({ context, reject, check, record }: Judgement): Certificat
   return {
     *verify(request) {
       let peer: PeerIdentity;
+      record(undefined);
       try {
         peer = yield* context.trust.verifier.verify({ ...request, name: undefined });
       } catch (error) {
@@ -39,10 +41,17 @@ export function judge({ context, reject, check, record }: Judgement): Certificat
       const mismatch = check?.(peer);
       if (mismatch === undefined) return peer;
       record(mismatch);
-      if (reject) throw fault("ERR_TLS_CERT_ALTNAME_INVALID", mismatch.message, { cause: mismatch });
+      if (reject) throw refusal(peer, mismatch);
       return { ...peer, verified: false };
     },
   };
+}
+
+/** A rejection like any other: for a session it means that the server has to show who it is. */
+function refusal({ path, certificate }: PeerIdentity, mismatch: Error): TlsError {
+  const code = "ERR_TLS_CERT_ALTNAME_INVALID";
+  const explained = rejection([{ path, certificate, code, reason: mismatch.message, rank: 0 }]);
+  return fault(code, mismatch.message, { cause: mismatch, rejection: explained.rejection as CertificateRejection });
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { TlsEngine } from "../../engine/engine.ts";
 import { fault, type TlsError } from "../../errors.ts";
 import type { HandshakeResult } from "../../handshake/config.ts";
+import type { Session } from "../../handshake/session.ts";
 
 /** How much and how long is thrown away after the last alert, lest a reset destroys it on its way: bytes and ms. */
 const LINGER_BYTES = 0x40000;
@@ -13,6 +14,8 @@ type Callback = (error?: Error | null) => void;
 /** What the wire tells its socket. */
 export interface WireHooks {
   established(result: HandshakeResult): void;
+  /** A client has been given a ticket. */
+  session(session: Session): void;
   /** Plaintext; false when no more is wanted for now. */
   plaintext(chunk: Buffer): boolean;
   /** The peer will send nothing more: by close_notify, or because the stream underneath has ended. */
@@ -40,6 +43,7 @@ export class Wire {
   #released = false;
   #lingering = false;
   #lingered = 0;
+  #lost = false;
   /** Most plaintext in one record, in bytes; the engine's own limit where that is lower. */
   maxFragment = Number.POSITIVE_INFINITY;
 
@@ -49,12 +53,21 @@ export class Wire {
     this.#hooks = hooks;
   }
 
+  /**
+   * Whether an error of the stream underneath is nobody's loss: it could not take what this side says of itself, such as
+   * tickets for a client that has gone. node:tls is silent about that too.
+   */
+  isHarmless(error: NodeJS.ErrnoException): boolean {
+    return error.syscall === "write" && !this.#lost && this.#writing === undefined && !this.#raw.writableEnded;
+  }
+
   start(): void {
     const raw = this.#raw;
     this.#engine.listen(
       (event) => {
         if (this.#released) return;
         if (event.type === "handshake") this.#hooks.established(event.result);
+        else if (event.type === "ticket") this.#hooks.session(event.session);
         else if (event.type === "failed") this.#fail(event.error);
       },
       () => this.#turn(),
@@ -219,6 +232,7 @@ export class Wire {
     for (const record of output) raw.write(record);
     raw.write(last, (error) => {
       if (!error) this.#hooks.active();
+      else if (written !== undefined) this.#lost = true;
       written?.(error);
     });
     raw.uncork();

@@ -4,7 +4,9 @@ import nodeTls from "node:tls";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parsePrivateKey } from "../../../src/crypto/keys.ts";
 import { nodeProvider } from "../../../src/crypto/node.ts";
+import type { ConnectOptions } from "../../../src/node/tls/connect.ts";
 import { connect, createServer, TLSSocket } from "../../../src/node/tls/index.ts";
+import type { ServerOptions } from "../../../src/node/tls/server.ts";
 import { createThrowawayAuthority } from "../../../src/pki/index.ts";
 import { HOST, type Identities, identities, listening, mutls, record, textOf } from "./world.ts";
 
@@ -232,6 +234,146 @@ describe("trust", () => {
     it("is sent by a server that has it among ca", async () => {
       expect(await verdict({ ...leaf, ca: intermediate }, { ca: root })).toBe(true);
     });
+  });
+});
+
+describe("a session", () => {
+  const serverOptions = () => ({ ...p.server, ca: p.ca, requestCert: true, ticketKeys: Buffer.alloc(48, 1) });
+
+  async function open(options: ServerOptions = serverOptions()) {
+    const server = createServer(options, (socket) => {
+      socket.on("error", () => {});
+      socket.write(String(socket.getPeerCertificate().subject.CN));
+    });
+    return { server, port: await listening(server) };
+  }
+
+  /** Until the server has said something, or has refused; with the session that it gave. */
+  async function meet(options: ConnectOptions) {
+    const socket = connect({ ...good(), ...options });
+    let failure: NodeJS.ErrnoException | undefined;
+    socket.on("error", (error) => {
+      failure = error;
+    });
+    await new Promise((resolve) => {
+      socket.once("data", resolve);
+      socket.once("close", resolve);
+    });
+    const outcome = { reused: socket.isSessionReused(), peer: socket.getPeerCertificate()?.subject?.CN, failure };
+    const session = socket.getSession();
+    socket.destroy();
+    return { ...outcome, session };
+  }
+
+  it("knows the server again", async () => {
+    const { port } = await open();
+    const { session } = await meet({ port });
+    expect(await meet({ port, session })).toMatchObject({ reused: true, peer: "localhost", failure: undefined });
+  });
+
+  it("is not another's: with other certificates the client says who it is", async () => {
+    const { port } = await open();
+    const { session } = await meet({ port });
+    const other = await meet({ port, session, cert: undefined, key: undefined });
+    expect(other.reused).toBe(false);
+    expect(other.failure?.code).toBe("ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED");
+  });
+
+  it("does not outlive the client's trust in the server", async () => {
+    const { port } = await open();
+    const { session } = await meet({ port });
+    const ca = (await createThrowawayAuthority()).certificatePem;
+    expect(await meet({ port, session, ca })).toMatchObject({
+      reused: false,
+      failure: { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" },
+    });
+  });
+
+  it("does not outlive the server's trust in the client, whatever keys the tickets have", async () => {
+    const { server, port } = await open();
+    const { session } = await meet({ port });
+    server.setSecureContext({ ...serverOptions(), ca: (await createThrowawayAuthority()).certificatePem });
+    const { reused, failure } = await meet({ port, session });
+    expect(reused).toBe(false);
+    expect(failure?.code).toBe("ERR_SSL_TLSV1_ALERT_UNKNOWN_CA");
+  });
+
+  it("is offered only to a server that checkServerIdentity wants, and a full handshake may still convince it", async () => {
+    const { port } = await open();
+    const { session } = await meet({ port });
+    const asked: string[] = [];
+    const checkServerIdentity = (name: string) => {
+      asked.push(name);
+      return asked.length === 1 ? new Error("not now") : undefined;
+    };
+    const socket = connect({ ...good(), port, session, checkServerIdentity });
+    await once(socket, "secureConnect");
+    expect([socket.isSessionReused(), socket.authorized, socket.authorizationError]).toEqual([false, true, null]);
+    expect(asked).toEqual(["localhost", "localhost"]);
+    socket.destroy();
+  });
+
+  it("ends with sessionTimeout, and is none at 0", async () => {
+    const { port } = await open({ ...serverOptions(), sessionTimeout: 0 });
+    expect((await meet({ port })).session).toBe(undefined);
+    for (const sessionTimeout of [-1, 0.5]) {
+      expect(() => createServer({ ...serverOptions(), sessionTimeout })).toThrow(/sessionTimeout/);
+    }
+  });
+
+  it("needs bytes", () => {
+    expect(() => connect({ ...good(), port: 1, session: 5 as never })).toThrow(/a session is a Buffer/);
+    expect(() => createServer({ ...p.server, sessionIdContext: 5 as never })).toThrow(/must be a string/);
+    expect(() => createServer({ ...p.server, ticketKeys: "x".repeat(48) as never })).toThrow(/ticket keys are bytes/);
+    expect(() => createServer({ ...p.server, ticketKeys: Buffer.alloc(32) })).toThrow(/48-byte/);
+  });
+
+  it("may be left where it is: a server whose tickets come too late for a client does not fail", async () => {
+    const server = createServer(serverOptions());
+    const failures: Error[] = [];
+    server.on("secureConnection", (socket) => socket.on("error", (error: Error) => failures.push(error)));
+    const port = await listening(server);
+    for (let round = 0; round < 20; round++) {
+      const closed = new Promise((resolve) =>
+        server.once("secureConnection", (socket) => socket.once("close", resolve)),
+      );
+      const socket = connect({ ...good(), port });
+      await once(socket, "secureConnect");
+      socket.destroy();
+      await closed;
+    }
+    // A reset that is read is an error, in node:tls too; a write that nobody asked for is none.
+    expect(failures.filter((error) => (error as NodeJS.ErrnoException).syscall === "write")).toEqual([]);
+  });
+});
+
+describe("a pre-shared key", () => {
+  it("of the wrong kind ends the connection with an error", async () => {
+    const port = await listening(createServer(p.server));
+    for (const [given, message] of [
+      [5, /an object or null/],
+      [{ psk: Buffer.alloc(32), identity: 5 }, /identity of a PSK is a string/],
+      [{ psk: "secret", identity: "a" }, /a Buffer or TypedArray/],
+      [{ psk: Buffer.alloc(3), identity: "a" }, /at least 16/],
+    ] as const) {
+      const socket = connect({ ...good(), port, pskCallback: (() => given) as never });
+      const [error] = await once(socket, "error");
+      expect(error.message).toMatch(message);
+    }
+  });
+
+  it("that the server's callback cannot give ends the handshake", async () => {
+    const server = createServer({
+      pskCallback: () => {
+        throw new Error("no store");
+      },
+    });
+    const told = once(server, "tlsClientError");
+    const pskCallback = () => ({ psk: Buffer.alloc(32), identity: "a" });
+    const socket = connect({ host: HOST, port: await listening(server), pskCallback });
+    socket.on("error", () => {});
+    const [error] = await told;
+    expect(error.message).toBe("no store");
   });
 });
 
