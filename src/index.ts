@@ -105,7 +105,7 @@ export async function connect(
   options: ConnectOptions | EngineContext,
   session?: ClientSessionOptions,
 ): Promise<TlsSession> {
-  return openClient(stream, options, session, sharedProvider);
+  return openClient(stream, options, session, { prepare: prepareClient, provider: sharedProvider });
 }
 
 /**
@@ -132,5 +132,5 @@ export async function accept(
   options: AcceptOptions | EngineContext,
   session?: SessionOptions,
 ): Promise<TlsSession> {
-  return openServer(stream, options, session, sharedProvider);
+  return openServer(stream, options, session, { prepare: prepareServer, provider: sharedProvider });
 }

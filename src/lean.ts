@@ -1,9 +1,11 @@
 /**
- * The same with WebCrypto alone, for who counts bytes: no elliptic curve, no ML-KEM and no RSA is bundled. What the
- * platform lacks is not offered.
+ * The same with WebCrypto alone, for who counts bytes: no elliptic curve, no ML-KEM and no RSA is bundled, and what the
+ * platform lacks is not offered. A client is a mutual handshake; whatever else it shall do it is given as `features`.
  */
 import { createWebCryptoProvider, type WebCryptoProvider } from "./crypto/webcrypto.ts";
-import { type EngineContext, clientContext as prepareClient, serverContext as prepareServer } from "./engine/index.ts";
+import type { ClientFeature } from "./engine/client-options.ts";
+import { featuredClient } from "./engine/context.ts";
+import { type ClientOptions, type EngineContext, serverContext as prepareServer } from "./engine/index.ts";
 import { fault } from "./errors.ts";
 import {
   type AcceptOptions,
@@ -26,7 +28,21 @@ export {
   type WebCryptoProvider,
   type WebCryptoProviderOptions,
 } from "./crypto/webcrypto.ts";
+export type { ClientFeature } from "./engine/client-options.ts";
+export { compressedCertificates } from "./engine/features/compression.ts";
+export { greasing } from "./engine/features/greasing.ts";
+export { postHandshakeAuthentication } from "./engine/features/post-handshake.ts";
+export { preSharedKeys } from "./engine/features/pre-shared-keys.ts";
+export { recordLimits } from "./engine/features/record-limits.ts";
 export * from "./transport/surface.ts";
+
+/** What a client is made of. */
+export interface Featured {
+  /** What it can do beyond a mutual handshake; options for anything else are refused. Default: nothing. */
+  readonly features?: readonly ClientFeature[] | undefined;
+}
+
+const prepareClient = ({ features = [], ...options }: ClientOptions & Featured) => featuredClient(options, features);
 
 /** For single connections; contexts have one each, with a cache of imported keys that is theirs. */
 let shared: Promise<WebCryptoProvider> | undefined;
@@ -76,7 +92,7 @@ export async function warmup(): Promise<void> {
  * console.log(session.verified); // true
  * ```
  */
-export async function clientContext(options: ClientConfiguration): Promise<EngineContext> {
+export async function clientContext(options: ClientConfiguration & Featured): Promise<EngineContext> {
   const provider = options.provider ?? (await warmProvider());
   return prepareClient(withDefaults(options, () => provider));
 }
@@ -122,10 +138,10 @@ export async function serverContext(options: ServerConfiguration): Promise<Engin
  */
 export async function connect(
   stream: ByteStream,
-  options: ConnectOptions | EngineContext,
+  options: (ConnectOptions & Featured) | EngineContext,
   session?: ClientSessionOptions,
 ): Promise<TlsSession> {
-  return openClient(stream, options, session, await defaultFor(options));
+  return openClient(stream, options, session, { prepare: prepareClient, provider: await defaultFor(options) });
 }
 
 /**
@@ -154,5 +170,5 @@ export async function accept(
   options: AcceptOptions | EngineContext,
   session?: SessionOptions,
 ): Promise<TlsSession> {
-  return openServer(stream, options, session, await defaultFor(options));
+  return openServer(stream, options, session, { prepare: prepareServer, provider: await defaultFor(options) });
 }

@@ -2,13 +2,10 @@
  * What lives after the handshake (RFC 8446 4.6): which messages are legal then, and one small flow for each that needs
  * more than a moment. Records do not wait for those flows.
  */
-import { toHex } from "../bytes/hex.ts";
 import { decodeBody, type HandshakeMessage, KeyUpdate, NewSessionTicket } from "../codec/messages.ts";
 import { KeyUpdateRequest } from "../codec/registry.ts";
 import { fault, type Side, TlsError } from "../errors.ts";
 import { type Awaitable, type Flow, type HandshakeName, isPromiseLike, settle } from "../flow.ts";
-import type { Answer, answerRequest } from "../handshake/client-answer.ts";
-import type { ClientAnswer, ClientRequests } from "../handshake/client-requests.ts";
 import type { HandshakeResult, PeerFacts } from "../handshake/config.ts";
 import type { Identity } from "../handshake/identity.ts";
 import type { HandshakeEvent } from "../handshake/io.ts";
@@ -22,16 +19,22 @@ import type { OutgoingRecords } from "./outgoing.ts";
 export interface Aftermath {
   /** Server: the tickets to send once it is done. */
   tickets?(result: HandshakeResult): Flow<readonly Uint8Array[]>;
-  /** Server: asks for certificates. */
-  requests?(result: HandshakeResult): ClientRequests;
-  /** Client: answers whoever asks. */
-  answer?(
-    result: HandshakeResult,
-    request: HandshakeMessage,
-    emit: (event: HandshakeEvent) => void,
-  ): ReturnType<typeof answerRequest>;
   /** Client: keeps what a ticket begins. */
   keep?(result: HandshakeResult, ticket: NewSessionTicket): Flow<Session | undefined>;
+  /** Asks for certificates, or answers who asks. */
+  authentication?(host: AfterHost, result: HandshakeResult): LaterAuthentication;
+}
+
+/** Authentication after the handshake as one side does it, RFC 8446 4.6.2. */
+export interface LaterAuthentication {
+  /** What may come of it now. */
+  readonly expecting: readonly HandshakeName[];
+  /** Part of an answer has come: nothing else may before the rest of it. */
+  readonly underWay: boolean;
+  /** One of the expected messages. */
+  deliver(message: HandshakeMessage): void;
+  /** Server: makes a CertificateRequest. */
+  request?(): { readonly context: Uint8Array; send(): void };
 }
 
 /** What is told of messages after the handshake. */
@@ -73,9 +76,6 @@ export interface AfterHost {
 /** Tickets of one connection that are looked at. */
 const MAX_TICKETS = 16;
 
-/** CertificateRequests that are not answered yet. */
-const MAX_REQUESTS = 16;
-
 /** What a peer of this side may always send, RFC 8446 4.6. */
 const LEGAL: Readonly<Record<Side, readonly HandshakeName[]>> = {
   client: ["new_session_ticket", "key_update"],
@@ -88,30 +88,26 @@ export class After {
   readonly #result: HandshakeResult;
   #tickets = 0;
   #keyUpdateAwaited = false;
-  readonly #requests: ClientRequests | undefined;
-  /** Contexts of the server's. */
-  readonly #asked = new Set<string>();
+  readonly #authentication: LaterAuthentication | undefined;
 
   constructor(host: AfterHost, result: HandshakeResult) {
     this.#host = host;
     this.#result = result;
-    this.#requests = host.aftermath.requests?.(result);
+    this.#authentication = host.aftermath.authentication?.(host, result);
   }
 
   /** The legal set, which the engine holds every message against. */
   get expecting(): readonly HandshakeName[] {
-    const requests = this.#requests;
-    if (requests?.underWay) return requests.expecting;
-    const legal = [...LEGAL[this.#host.side], ...(requests?.expecting ?? [])];
-    if (this.#mayBeAsked) legal.push("certificate_request");
-    return legal;
+    const authentication = this.#authentication;
+    if (authentication?.underWay) return authentication.expecting;
+    return [...LEGAL[this.#host.side], ...(authentication?.expecting ?? [])];
   }
 
   /** What this side sends of itself. */
   begin(): void {
     const { aftermath, outgoing } = this.#host;
     if (aftermath.tickets === undefined) return;
-    this.#aside(aftermath.tickets(this.#result), (messages) => {
+    this.#withTickets(aftermath.tickets(this.#result), (messages) => {
       for (const message of messages) outgoing.sendHandshake("application", message);
       outgoing.flush();
     });
@@ -121,63 +117,14 @@ export class After {
   deliver(message: HandshakeMessage): void {
     if (message.type === "key_update") this.#receiveKeyUpdate(message);
     else if (message.type === "new_session_ticket") this.#receiveTicket(message);
-    else if (message.type === "certificate_request") this.#receiveRequest(message);
-    else this.#receiveAnswer(message);
+    else this.#authentication?.deliver(message);
   }
 
   /** Server: makes a CertificateRequest. */
   requestClientCertificate(): { readonly context: Uint8Array; send(): void } {
-    const { outgoing, side } = this.#host;
-    if (this.#requests === undefined) throw fault("ERR_TLS_POST_HANDSHAKE_AUTH", `this is a ${side}`);
-    const { context, message } = this.#requests.ask();
-    const send = () => {
-      outgoing.sendHandshake("application", message);
-      outgoing.flush();
-    };
-    return { context: context.slice(), send };
-  }
-
-  /** RFC 8446 4.6.2: who offered to be. Who stands on an external key is not (4.3.2). */
-  get #mayBeAsked(): boolean {
-    return (
-      this.#host.side === "client" && this.#result.afterwards !== undefined && this.#result.psk?.kind !== "external"
-    );
-  }
-
-  /** RFC 8446 4.6.2, client */
-  #receiveRequest(message: HandshakeMessage): void {
-    const { aftermath, outbound, outgoing } = this.#host;
-    if (aftermath.answer === undefined) throw fault("ERR_TLS_INTERNAL", "nobody to answer a CertificateRequest");
-    this.#host.noteAccepted();
-    const emit = (event: HandshakeEvent) => this.#host.emit(event);
-    const { context, flow } = aftermath.answer(this.#result, message, emit);
-    const name = toHex(context);
-    if (this.#asked.has(name)) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "a certificate_request_context comes twice");
-    if (this.#asked.size >= MAX_REQUESTS) throw fault("ERR_SSL_UNEXPECTED_MESSAGE", "too many CertificateRequests");
-    this.#asked.add(name);
-    const answer = ({ identity, messages }: Answer) => {
-      outbound.owe(() => {
-        this.#asked.delete(name);
-        for (const sent of messages(outgoing.trafficSecret)) outgoing.sendHandshake("application", sent);
-        outgoing.flush();
-      });
-      this.#host.emit({ type: "identity_presented", identity });
-    };
-    this.#aside(flow, answer, (cause) => this.#host.fail(cause));
-  }
-
-  /** RFC 8446 4.6.2, server */
-  #receiveAnswer(message: HandshakeMessage): void {
-    const { incoming, inbound } = this.#host;
-    const requests = this.#requests as ClientRequests;
-    const judgement = requests.take(message, () => incoming.trafficSecret.slice());
-    inbound.dataBarred = requests.underWay;
-    if (judgement === undefined) return;
-    const judged = ({ context, facts, authenticatedAt }: ClientAnswer) => {
-      if (facts.peer !== undefined) this.#host.identified({ ...facts, authenticatedAt });
-      this.#host.emit({ type: "client_authenticated", context, facts });
-    };
-    this.#aside(judgement, judged, (cause) => this.#host.fail(cause));
+    const request = this.#authentication?.request?.();
+    if (request === undefined) throw fault("ERR_TLS_POST_HANDSHAKE_AUTH", `this is a ${this.#host.side}`);
+    return request;
   }
 
   /** While a request is unanswered no other is made (RFC 9846 4.7.3). */
@@ -193,7 +140,7 @@ export class After {
     this.#host.noteAccepted();
     const ticket = decodeBody(NewSessionTicket, message);
     if (aftermath.keep === undefined || ++this.#tickets > MAX_TICKETS) return;
-    this.#aside(aftermath.keep(this.#result, ticket), (session) => {
+    this.#withTickets(aftermath.keep(this.#result, ticket), (session) => {
       if (session !== undefined) this.#host.emit({ type: "ticket", session });
     });
   }
@@ -215,32 +162,34 @@ export class After {
   }
 
   /** What tickets fail with does not end the connection. */
-  #ticketFailed(cause: unknown): void {
-    const error = cause instanceof TlsError ? cause : fault("ERR_TLS_CALLBACK_FAILED", String(cause), { cause });
-    this.#host.emit({ type: "ticket_failed", error });
+  #withTickets<T>(flow: Flow<T>, done: (value: T) => void): void {
+    aside(this.#host, flow, done, (cause) => {
+      const error = cause instanceof TlsError ? cause : fault("ERR_TLS_CALLBACK_FAILED", String(cause), { cause });
+      this.#host.emit({ type: "ticket_failed", error });
+    });
   }
+}
 
-  /** Runs a flow beside the records, which do not wait for it. */
-  #aside<T>(
-    flow: Flow<T>,
-    done: (value: T) => void,
-    failed: (cause: unknown) => void = (cause) => this.#ticketFailed(cause),
-  ): void {
-    const host = this.#host;
-    const finish = (value: T) => host.guard(() => done(value));
-    let outcome: Awaitable<T>;
-    try {
-      outcome = settle(flow);
-    } catch (cause) {
-      failed(cause);
-      return;
-    }
-    if (!isPromiseLike(outcome)) {
-      finish(outcome);
-      return;
-    }
-    Promise.resolve(outcome)
-      .then(finish, failed)
-      .then(() => host.settle());
+/** Runs a flow beside the records, which do not wait for it. */
+export function aside<T>(
+  host: AfterHost,
+  flow: Flow<T>,
+  done: (value: T) => void,
+  failed: (cause: unknown) => void,
+): void {
+  const finish = (value: T) => host.guard(() => done(value));
+  let outcome: Awaitable<T>;
+  try {
+    outcome = settle(flow);
+  } catch (cause) {
+    failed(cause);
+    return;
   }
+  if (!isPromiseLike(outcome)) {
+    finish(outcome);
+    return;
+  }
+  Promise.resolve(outcome)
+    .then(finish, failed)
+    .then(() => host.settle());
 }

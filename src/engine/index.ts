@@ -1,15 +1,19 @@
 /** The sans-IO engine: for those who bring their own byte stream, loop and clock. */
-import { clientHandshake } from "../handshake/client.ts";
 import { serverHandshake } from "../handshake/server.ts";
-import { clientAftermath, serverAftermath } from "./aftermath.ts";
+import { serverAftermath } from "./aftermath.ts";
+import type { ClientOptions } from "./client-options.ts";
+import { resolveLimits } from "./common-options.ts";
+import { type EngineContext, featuredClient } from "./context.ts";
 import { TlsEngine } from "./engine.ts";
-import { type ClientOptions, resolveClient, resolveLimits, resolveServer, type ServerOptions } from "./options.ts";
+import { everyFeature } from "./features/index.ts";
+import { resolveServer, type ServerOptions } from "./server-options.ts";
 
+export type { ClientOptions } from "./client-options.ts";
+export type { EngineContext } from "./context.ts";
 export type { EngineEvent } from "./engine.ts";
 export { TlsEngine } from "./engine.ts";
 export { type IdentityOptions, resolveIdentity } from "./identity.ts";
 export type { Direction, Observation, Observer } from "./observer.ts";
-export type { ClientOptions, EarlyDataOptions, ServerOptions, TicketOptions } from "./options.ts";
 export { padTo } from "./padding.ts";
 export type { PskOptions } from "./psk.ts";
 export {
@@ -26,12 +30,7 @@ export {
   strikeRegister,
   type TicketStorage,
 } from "./resumption.ts";
-
-/** Options resolved once, keys and certificates read, for any number of connections. */
-export interface EngineContext {
-  /** A fresh engine. Nothing happens before {@link TlsEngine.start}. */
-  engine(): TlsEngine;
-}
+export type { EarlyDataOptions, ServerOptions, TicketOptions } from "./server-options.ts";
 
 /**
  * Prepares clients that share their options.
@@ -47,10 +46,7 @@ export interface EngineContext {
  * ```
  */
 export function clientContext(options: ClientOptions): EngineContext {
-  const config = resolveClient(options);
-  const limits = resolveLimits(options);
-  const aftermath = clientAftermath(config);
-  return { engine: () => new TlsEngine("client", (effects) => clientHandshake(config, effects), limits, aftermath) };
+  return featuredClient(options, everyFeature);
 }
 
 /**

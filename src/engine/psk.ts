@@ -4,7 +4,7 @@ import { toHex } from "../bytes/hex.ts";
 import { encode, opaque, struct, uint } from "../codec/schema.ts";
 import type { CryptoProvider, HashName } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
-import type { ExternalPsk } from "../handshake/psk.ts";
+import type { ExternalPsk, PskMode } from "../handshake/psk.ts";
 import { hkdfExpandLabel, hkdfExtract } from "../schedule/hkdf.ts";
 
 /** A key that both ends were given. */
@@ -68,6 +68,13 @@ export function resolvePsk(options: PskOptions, provider: CryptoProvider): reado
   return KDFS.map((target) =>
     imported(provider, identity, importer.context ?? new Uint8Array(0), options.key, hash, target),
   );
+}
+
+/** In the order given, dhe alone where none is. */
+export function resolvePskModes(modes: readonly PskMode[] = ["psk_dhe_ke"]): readonly PskMode[] {
+  const unknown = modes.find((mode) => mode !== "psk_dhe_ke" && mode !== "psk_ke");
+  if (unknown !== undefined || modes.length === 0) throw fault("ERR_TLS_OPTION", `PSK mode ${unknown ?? "none"}`);
+  return modes;
 }
 
 /** RFC 9258 5.1 */

@@ -4,7 +4,7 @@ import { toHex } from "../bytes/hex.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import type { ClientConfig, ClientSessions } from "../handshake/config.ts";
 import { TrustStore, trustStore } from "../x509/trust.ts";
-import type { ClientOptions } from "./options.ts";
+import type { ClientOptions } from "./client-options.ts";
 import type { SessionCache } from "./resumption.ts";
 
 /** Objects and functions have no content to compare: each is its own, in caches that outlive this process too. */

@@ -19,7 +19,6 @@ import { finishedVerifyData } from "../schedule/secrets.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import { KeyUsage } from "../x509/certificate.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
-import { acceptedCompressions, compressCertificate, decompressCertificate } from "./compression.ts";
 import type { CommonConfig } from "./config.ts";
 import type { Identity } from "./identity.ts";
 import { call, type Epoch, type HandshakeEffects } from "./io.ts";
@@ -43,8 +42,10 @@ export interface ReceivedCertificate {
 }
 
 /** The messages that may bring a certificate, where compression was offered (RFC 8879 4). */
-export function certificateMessages(config: CommonConfig): readonly ("certificate" | "compressed_certificate")[] {
-  return acceptedCompressions(config).length > 0 ? ["certificate", "compressed_certificate"] : ["certificate"];
+export function certificateMessages({
+  compression,
+}: CommonConfig): readonly ("certificate" | "compressed_certificate")[] {
+  return compression?.accepted.length ? ["certificate", "compressed_certificate"] : ["certificate"];
 }
 
 /** What a Certificate answers. */
@@ -68,9 +69,10 @@ export function* readCertificate<A extends Asked>(
   message: HandshakeMessage,
   lookup: (context: Uint8Array) => A | undefined,
 ): Flow<ReceivedCertificate & { readonly asked: A }> {
+  const { compression } = config;
   const body =
-    message.type === "compressed_certificate"
-      ? decode(Certificate, yield* decompressCertificate(config, message), "the decompressed certificate")
+    message.type === "compressed_certificate" && compression !== undefined
+      ? decode(Certificate, yield* compression.decompress(message), "the decompressed certificate")
       : decodeBody(Certificate, message);
   const asked = lookup(body.certificate_request_context);
   if (asked === undefined) {
@@ -170,7 +172,8 @@ export function* presentIdentity(
       extensions: index === 0 && identity !== undefined ? entryExtensions(identity, wishes) : [],
     })),
   });
-  const certificate = yield* compressCertificate(config, plain, wishes.compressions);
+  const { compression } = config;
+  const certificate = compression === undefined ? plain : yield* compression.compress(plain, wishes.compressions);
   transcript.add(certificate);
   effects.send(epoch, certificate);
   if (identity === undefined || scheme === undefined) return;

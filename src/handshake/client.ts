@@ -28,22 +28,13 @@ import {
   sendFinished,
   wishesOf,
 } from "./auth.ts";
-import {
-  certificatesBesideKey,
-  checkAcceptedEarlyData,
-  type KnownKey,
-  knownKeys,
-  openEarlyData,
-  selectedKey,
-  verifyServer,
-} from "./client-psk.ts";
-import { type ClientConfig, type HandshakeResult, NOBODY, type PeerFacts } from "./config.ts";
+import { verifyServer } from "./client-verify.ts";
+import type { ClientConfig, HandshakeResult, PeerFacts } from "./config.ts";
 import { type Identity, type IdentityRequest, selectClientIdentity, usableScheme } from "./identity.ts";
 import { call, type Epoch, type HandshakeEffects, receive } from "./io.ts";
 import { applicationKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
 import { checkResponses, checkServerHello, refuseOlderVersion } from "./negotiate.ts";
 import { firstOffer, type Offer, secondOffer, selectedShare } from "./offer.ts";
-import { acceptLimits } from "./record-limits.ts";
 import { handshakeResult } from "./result.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
@@ -72,13 +63,13 @@ export function clientHandshake(config: ClientConfig, effects: HandshakeEffects)
 
 function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow<HandshakeResult> {
   const transcript = new Transcript();
-  const known = yield* knownKeys(config);
-  let offer = yield* firstOffer(config, known, transcript);
+  const keys = config.preSharedKeys && (yield* config.preSharedKeys.offer(config));
+  let offer = yield* firstOffer(config, keys, transcript);
   const { random, legacy_session_id } = offer.hello;
   transcript.add(offer.message);
   effects.send("initial", offer.message);
   if (legacy_session_id.length > 0) effects.compatibilityMode();
-  let early = known.early ? openEarlyData(config, effects, transcript, held, offer) : undefined;
+  let early = keys?.early ? keys.openEarlyData(effects, transcript, held, offer) : undefined;
 
   let message = yield* receive("WAIT_SH", ["server_hello", "hello_retry_request"]);
   let retrySuite: CipherSuite | undefined;
@@ -95,7 +86,8 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       effects.discard("write");
       early = undefined;
     }
-    offer = yield* secondOffer(config, offer, retry, retrySuite, transcript);
+    keys?.retry(retrySuite);
+    offer = yield* secondOffer(config, keys, offer, retry, transcript);
     transcript.add(offer.message);
     effects.send("initial", offer.message);
     message = yield* receive("WAIT_SH", ["server_hello"]);
@@ -106,10 +98,10 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   const suite = checkServerHello(serverHello, offer.hello, config.suites, retrySuite);
   checkResponses(serverHello.extensions, offer.block);
   const { hash } = suite;
-  const key = selectedKey(offer, serverHello, hash);
+  const key = keys?.selected(serverHello, hash);
   const psk = key?.psk;
-  const both = certificatesBesideKey(config, serverHello, key);
-  const serverShare = selectedShare(config, offer, serverHello, psk !== undefined);
+  const both = keys?.besideCertificates(serverHello, key) ?? false;
+  const serverShare = keys?.standAlone(serverHello, key) ? undefined : selectedShare(offer, serverHello);
   transcript.begin(hash);
   transcript.add(message.bytes);
 
@@ -117,9 +109,9 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
     serverShare === undefined
       ? new Uint8Array(hash.length)
       : yield* wait("key_agreement", serverShare.ours.agree(serverShare.theirs));
-  const keys: KeyContext = { hash, transcript, effects, clientRandom: random, held };
+  const context: KeyContext = { hash, transcript, effects, clientRandom: random, held };
   const { secret: handshakeSecret, traffic: handshakeTraffic } = handshakeKeys(
-    keys,
+    context,
     new EarlySecret(hash, psk?.key),
     sharedSecret,
   );
@@ -135,11 +127,11 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   message = yield* receive("WAIT_EE", ["encrypted_extensions"]);
   const encrypted = decodeBody(EncryptedExtensions, message);
   checkResponses(encrypted.extensions, offer.block);
-  acceptLimits(config, effects, encrypted.extensions);
+  config.recordLimits?.accept(effects, encrypted.extensions);
   const alpn = selectedProtocol(encrypted.extensions, config.alpn);
   transcript.add(message.bytes);
   const accepted = find(encrypted.extensions, "early_data") !== undefined;
-  if (accepted) checkAcceptedEarlyData(early, suite, alpn);
+  if (accepted) keys?.checkEarlyData(early, suite, alpn);
   if (early !== undefined) {
     effects.closeEarlyData(accepted ? "accepted" : "rejected");
     if (!accepted) installWrite();
@@ -154,13 +146,15 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
     psk: psk && { kind: psk.kind, identity: psk.identity },
   };
   const byKeyAlone = key !== undefined && !both;
-  const server = byKeyAlone ? authenticatedBefore(key) : yield* authenticateServer(config, transcript, offer);
+  const server: AuthenticatedServer = byKeyAlone
+    ? { request: undefined, ...key.server }
+    : yield* authenticateServer(config, transcript, offer);
   const { request, ...authenticated } = server;
 
   message = yield* receive("WAIT_FINISHED", ["finished"]);
   checkFinished(message, transcript, hash, handshakeTraffic.server);
 
-  const { secret: mainSecret, traffic } = applicationKeys(keys, handshakeSecret);
+  const { secret: mainSecret, traffic } = applicationKeys(context, handshakeSecret);
   effects.install("read", "application", suite, traffic.server.slice());
 
   const { authorize } = config;
@@ -198,11 +192,11 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       signatureScheme,
       clientAuthRequested: request !== undefined,
       resumed: psk?.kind === "resumption",
-      resumable: config.sessions !== undefined && !both,
+      resumable: keys?.resumable === true && !both,
       externalIdentity: key?.externalIdentity,
       externalFingerprint: key?.externalFingerprint,
-      authenticatedAt: key?.resumes?.session.authenticatedAt ?? config.now(),
-      earlyData: accepted ? "accepted" : known.early ? "rejected" : undefined,
+      authenticatedAt: key?.authenticatedAt ?? config.now(),
+      earlyData: accepted ? "accepted" : keys?.early ? "rejected" : undefined,
     },
     {
       exporterSecret: traffic.exporter.slice(),
@@ -210,20 +204,6 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       afterwards: config.postHandshakeAuth ? { transcript, choice: undefined } : undefined,
     },
   );
-}
-
-/** What a key says of the server: nothing, unless it comes from a session. */
-function authenticatedBefore({ resumes }: KnownKey): AuthenticatedServer {
-  if (resumes === undefined) return { request: undefined, ...NOBODY };
-  const { peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } = resumes.session;
-  return {
-    request: undefined,
-    peer: resumes.peer,
-    peerCertificates,
-    peerSignatureScheme,
-    peerOcspResponse,
-    peerScts,
-  };
 }
 
 /** CertificateRequest, Certificate and CertificateVerify, RFC 8446 4.3.2 and 4.4. */

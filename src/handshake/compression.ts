@@ -2,7 +2,6 @@
 import { CompressedCertificate, decodeBody, encodeMessage, type HandshakeMessage } from "../codec/messages.ts";
 import { fault } from "../errors.ts";
 import type { Awaitable, Flow } from "../flow.ts";
-import type { CommonConfig } from "./config.ts";
 import { call } from "./io.ts";
 
 /** One algorithm, in both directions or one. */
@@ -20,20 +19,41 @@ export interface CertificateCompression {
   decompress?(compressed: Uint8Array, length: number): Awaitable<Uint8Array>;
 }
 
-/** What this side accepts, for the compress_certificate extension. */
-export function acceptedCompressions({ certificateCompression }: CommonConfig): readonly number[] {
-  return certificateCompression.filter(({ decompress }) => decompress !== undefined).map(({ algorithm }) => algorithm);
+/** What one side does with the algorithms it has. */
+export interface CertificateCompressions {
+  /** Algorithms of compressed certificates that this side takes, for the compress_certificate extension. */
+  readonly accepted: readonly number[];
+  /** The message in place of a Certificate, if the peer accepts one of our algorithms and it is worth it. */
+  compress(message: Uint8Array, accepted: readonly number[]): Flow<Uint8Array>;
+  /**
+   * The body of the Certificate message in a CompressedCertificate, RFC 8879 4.
+   *
+   * @throws TlsError `ERR_TLS_ILLEGAL_PARAMETER` for an algorithm that was not offered, `ERR_TLS_CERT_DECOMPRESSION` for
+   * what does not decompress to the length it says, or is longer than this side takes.
+   */
+  decompress(message: HandshakeMessage): Flow<Uint8Array>;
 }
 
-/** The message in place of a Certificate, if the peer accepts one of our algorithms and it is worth it. */
-export function* compressCertificate(
-  config: CommonConfig,
-  message: Uint8Array,
-  accepted: readonly number[],
-): Flow<Uint8Array> {
-  const found = config.certificateCompression.find(
-    ({ algorithm, compress }) => compress !== undefined && accepted.includes(algorithm),
-  );
+/**
+ * @param algorithms - In order of preference.
+ * @param maxBytes - Longest Certificate message accepted when decompressed.
+ */
+export function certificateCompressions(
+  algorithms: readonly CertificateCompression[],
+  maxBytes: number,
+): CertificateCompressions {
+  return {
+    accepted: algorithms.filter(({ decompress }) => decompress !== undefined).map(({ algorithm }) => algorithm),
+    compress: (message, accepted) =>
+      compress(
+        message,
+        algorithms.find(({ algorithm, compress }) => compress !== undefined && accepted.includes(algorithm)),
+      ),
+    decompress: (message) => decompress(message, algorithms, maxBytes),
+  };
+}
+
+function* compress(message: Uint8Array, found: CertificateCompression | undefined): Flow<Uint8Array> {
   if (found === undefined) return message;
   const body = message.subarray(4);
   const compressed = yield* call(
@@ -49,20 +69,18 @@ export function* compressCertificate(
   });
 }
 
-/**
- * The body of the Certificate message in a CompressedCertificate, RFC 8879 4.
- *
- * @throws TlsError `ERR_TLS_ILLEGAL_PARAMETER` for an algorithm that was not offered, `ERR_TLS_CERT_DECOMPRESSION` for
- * what does not decompress to the length it says, or is longer than this side takes.
- */
-export function* decompressCertificate(config: CommonConfig, message: HandshakeMessage): Flow<Uint8Array> {
+function* decompress(
+  message: HandshakeMessage,
+  algorithms: readonly CertificateCompression[],
+  maxBytes: number,
+): Flow<Uint8Array> {
   const { algorithm, uncompressed_length, compressed_certificate_message } = decodeBody(CompressedCertificate, message);
-  const found = config.certificateCompression.find((entry) => entry.algorithm === algorithm);
+  const found = algorithms.find((entry) => entry.algorithm === algorithm);
   if (found?.decompress === undefined) {
     throw fault("ERR_TLS_ILLEGAL_PARAMETER", `certificate compression ${algorithm} was not offered`);
   }
-  if (uncompressed_length > config.maxCertificateBytes) {
-    throw fault("ERR_TLS_CERT_DECOMPRESSION", `${uncompressed_length} bytes, at most ${config.maxCertificateBytes}`);
+  if (uncompressed_length > maxBytes) {
+    throw fault("ERR_TLS_CERT_DECOMPRESSION", `${uncompressed_length} bytes, at most ${maxBytes}`);
   }
   const { decompress } = found;
   let body: Uint8Array;

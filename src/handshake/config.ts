@@ -3,15 +3,17 @@ import type { Extension, ExtensionContext } from "../codec/extensions.ts";
 import type { ClientHello } from "../codec/messages.ts";
 import type { CipherSuiteName, NamedGroupName, SignatureSchemeName } from "../codec/registry.ts";
 import type { CipherSuite, CryptoProvider, Group } from "../crypto/provider.ts";
-import type { Awaitable } from "../flow.ts";
+import type { Awaitable, Flow } from "../flow.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import type { CertificateVerifier } from "../x509/verifier.ts";
-import type { CertificateCompression } from "./compression.ts";
+import type { OfferedKeys } from "./client-psk.ts";
+import type { CertificateCompressions } from "./compression.ts";
 import type { CookieProtector } from "./cookie.ts";
+import type { greasedHello } from "./grease.ts";
 import type { Identity, IdentityRequest, OidFilter } from "./identity.ts";
 import type { ExternalPsk, PskKind, PskMode } from "./psk.ts";
-import type { FragmentLength } from "./record-limits.ts";
+import type { ClientLimits } from "./record-limits.ts";
 import type { Session } from "./session.ts";
 import type { Sources } from "./sources.ts";
 import type { EarlyDataPolicy, TicketPolicy } from "./tickets.ts";
@@ -33,26 +35,14 @@ export interface CommonConfig {
   /** In order of preference; empty: no ALPN. */
   readonly alpn: readonly string[];
   readonly verifier: CertificateVerifier;
-  /** Sends values that peers must ignore, RFC 8701. */
-  readonly grease: boolean;
   /** Asks for stapled OCSP responses. */
   readonly requestStatus: boolean;
   /** Asks for SignedCertificateTimestamps. */
   readonly requestScts: boolean;
-  /** In order of preference. */
-  readonly certificateCompression: readonly CertificateCompression[];
-  /** Longest Certificate message accepted when decompressed, in bytes. */
-  readonly maxCertificateBytes: number;
-  /** Longest TLSInnerPlaintext taken from the peer, in bytes (RFC 8449). */
-  readonly recordSizeLimit: number | undefined;
+  /** RFC 8879; `undefined`: none. */
+  readonly compression: CertificateCompressions | undefined;
   /** Longest chain accepted from the peer, in certificates. */
   readonly maxCertificates: number;
-  /** An external key and certificates together, RFC 8773: a client wants both or nothing, a server gives both when asked. */
-  readonly pskWithCertificates: boolean;
-  /** In order of preference; what a client offers and a server accepts (RFC 8446 4.2.9). */
-  readonly pskModes: readonly PskMode[];
-  /** A client offers, and a server makes use of, authentication after the handshake (RFC 8446 4.6.2). */
-  readonly postHandshakeAuth: boolean;
   /** May refuse an authenticated peer (`false`: access_denied), or throw a TlsError of its own. */
   readonly authorize: ((peer: PeerIdentity | undefined, facts: Negotiated) => Awaitable<boolean>) | undefined;
   /**
@@ -77,18 +67,33 @@ export interface ClientConfig extends CommonConfig {
   readonly identities: readonly Identity[];
   /** DER distinguished names for certificate_authorities; empty: not sent. */
   readonly authorities: readonly Uint8Array[];
-  /** Asked for where the server does not know record_size_limit (RFC 6066 4). */
-  readonly maxFragmentLength: FragmentLength | undefined;
   /** Chooses in place of the built-in rules. */
   readonly selectIdentity: ((request: IdentityRequest) => Awaitable<Identity | undefined>) | undefined;
   /** Sends the first usable identity even where the server's CA names and filters match none. */
   readonly ignoreRequestHints: boolean;
+  /** Resumption, external keys and early data. */
+  readonly preSharedKeys: ClientKeys | undefined;
+  /** Offers to answer requests after the handshake (RFC 8446 4.6.2). */
+  readonly postHandshakeAuth: boolean;
+  readonly recordLimits: ClientLimits | undefined;
+  /** Sends values that peers must ignore, RFC 8701. */
+  readonly grease: typeof greasedHello | undefined;
+}
+
+/** A client's pre-shared keys, and what is done with them. */
+export interface ClientKeys {
   /** External keys, offered in this order behind a session's. */
   readonly psks: readonly ExternalPsk[];
   /** Where sessions for this very configuration are kept. */
   readonly sessions: ClientSessions | undefined;
+  /** In order of preference (RFC 8446 4.2.9). */
+  readonly pskModes: readonly PskMode[];
+  /** An external key and certificates together or nothing, RFC 8773. */
+  readonly pskWithCertificates: boolean;
   /** Early data may be sent where a session allows it. */
   readonly earlyData: boolean;
+  /** Begins a handshake with them. */
+  offer(config: ClientConfig): Flow<OfferedKeys>;
 }
 
 /** A client's sessions under one configuration. */
@@ -117,6 +122,16 @@ export interface ServerConfig extends CommonConfig, ServerChoice {
   readonly strictServerName: boolean;
   /** RFC 8446 4.2.5; empty: not sent. */
   readonly oidFilters: readonly OidFilter[];
+  /** Asks for certificates after the handshake (RFC 8446 4.6.2). */
+  readonly postHandshakeAuth: boolean;
+  /** Longest TLSInnerPlaintext taken from clients that ask, in bytes (RFC 8449). */
+  readonly recordSizeLimit: number | undefined;
+  /** Sends values that peers must ignore, RFC 8701. */
+  readonly grease: boolean;
+  /** In order of preference; what is accepted (RFC 8446 4.2.9). */
+  readonly pskModes: readonly PskMode[];
+  /** Shows certificates beside an external key to clients that ask for both, RFC 8773. */
+  readonly pskWithCertificates: boolean;
   /** The external key of this name. */
   readonly findPsk: ((identity: Uint8Array) => Awaitable<ExternalPsk | undefined>) | undefined;
   readonly tickets: TicketPolicy | undefined;

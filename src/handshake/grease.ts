@@ -1,6 +1,7 @@
 /** Values that peers must ignore, sent so that they keep doing it: RFC 8701. */
-import type { Extension, ExtensionContext } from "../codec/extensions.ts";
-import type { CommonConfig } from "./config.ts";
+import type { Extension, ExtensionContext, ExtensionName } from "../codec/extensions.ts";
+import type { ServerConfig } from "./config.ts";
+import type { Sources } from "./sources.ts";
 
 /** RFC 8701 2: 0x0A0A, 0x1A1A, … 0xFAFA. */
 function value(byte: number): number {
@@ -13,59 +14,55 @@ function mode(byte: number): number {
   return 0x0b + 0x1f * (byte & 7);
 }
 
-/** One set for one ClientHello. */
-export interface Grease {
-  readonly suite: number;
-  readonly group: number;
-  readonly version: number;
-  readonly scheme: number;
-  readonly pskMode: number;
-  /** Of two bytes. */
-  readonly protocol: number;
-  /** Two that differ: an empty one and one with content. */
-  readonly extensions: readonly [number, number];
+/** The part of a ClientHello that has room for more. */
+export interface HelloLists {
+  readonly suites: readonly number[];
+  readonly block: readonly Extension<"CH">[];
 }
 
-/** Draws a set where the configuration wants it. */
-export function drawGrease(config: CommonConfig): Grease | undefined {
-  if (!config.grease) return undefined;
-  const [suite, group, version, scheme, pskMode, protocol, first, second] = config.sources.random(
-    "grease",
-    8,
-  ) as unknown as [number, number, number, number, number, number, number, number];
-  const same = value(first) === value(second);
+/** A ClientHello's lists with a value in each that nobody knows, and two such extensions, one of them empty. */
+export function greasedHello({ random }: Sources, { suites, block }: HelloLists): HelloLists {
+  const [suite, group, version, scheme, pskMode, protocol, first, second] = random("grease", 8) as unknown as Bytes;
+  const added: Partial<Record<ExtensionName, unknown>> = {
+    supported_groups: value(group),
+    signature_algorithms: value(scheme),
+    supported_versions: value(version),
+    key_share: { group: value(group), key_exchange: Uint8Array.of(0) },
+    application_layer_protocol_negotiation: Uint8Array.of(value(protocol) >> 8, value(protocol) & 0xff),
+    psk_key_exchange_modes: mode(pskMode),
+  };
+  const inside = block.map((entry) => {
+    const item = entry.name && added[entry.name];
+    return item === undefined ? entry : withFirst(entry, item);
+  });
+  const other = value(first) === value(second) ? second ^ 0x10 : second;
   return {
-    suite: value(suite),
-    group: value(group),
-    version: value(version),
-    scheme: value(scheme),
-    pskMode: mode(pskMode),
-    protocol: value(protocol),
-    extensions: [value(first), value(same ? second ^ 0x10 : second)],
+    suites: [value(suite), ...suites],
+    block: [greaseExtension<"CH">(value(first)), ...inside, greaseExtension<"CH">(value(other), 0)],
   };
 }
 
-/** A protocol nobody speaks, where there is a set. */
-export function greasedProtocol(grease: Grease | undefined): readonly Uint8Array[] {
-  return grease === undefined ? [] : [Uint8Array.of(grease.protocol >> 8, grease.protocol & 0xff)];
+type Bytes = [number, number, number, number, number, number, number, number];
+
+/** An extension whose value is a list, with one thing more at its head. */
+function withFirst<E extends { readonly value: unknown }>(entry: E, item: unknown): E {
+  return { ...entry, value: [item, ...(entry.value as readonly unknown[])] };
 }
 
 /** An extension nobody knows. */
-export function greaseExtension<M extends ExtensionContext>(code: number, ...content: number[]): Extension<M> {
+function greaseExtension<M extends ExtensionContext>(code: number, ...content: number[]): Extension<M> {
   return { name: undefined, code, value: Uint8Array.from(content) } as Extension<M>;
 }
 
 /** One such extension behind a server's, and a signature scheme among them, where the configuration wants it. */
 export function withGrease<M extends "CR" | "NST">(
-  config: CommonConfig,
+  config: ServerConfig,
   block: readonly Extension<M>[],
 ): readonly Extension<M>[] {
   if (!config.grease) return block;
   const [code = 0, scheme = 0] = config.sources.random("grease", 2);
   const inside = block.map((entry) =>
-    entry.name === "signature_algorithms"
-      ? ({ ...entry, value: [value(scheme), ...(entry.value as readonly number[])] } as unknown as Extension<M>)
-      : entry,
+    entry.name === "signature_algorithms" ? withFirst(entry, value(scheme)) : entry,
   );
   return [...inside, greaseExtension(value(code))];
 }

@@ -8,21 +8,16 @@ import {
   NamedGroup,
   type NamedGroupName,
   ProtocolVersion,
-  PskKeyExchangeMode,
   SignatureScheme,
 } from "../codec/registry.ts";
-import type { CipherSuite, Group, Hash, KeyShare } from "../crypto/provider.ts";
+import type { Group, KeyShare } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import { parseAddress } from "../x509/address.ts";
-import type { KnownKey, KnownKeys } from "./client-psk.ts";
-import { acceptedCompressions } from "./compression.ts";
+import type { OfferedKeys } from "./client-psk.ts";
 import type { ClientConfig } from "./config.ts";
-import { drawGrease, greasedProtocol, greaseExtension } from "./grease.ts";
 import { checkResponses } from "./negotiate.ts";
-import { bindersLength, pskBinder } from "./psk.ts";
-import { helloLimits } from "./record-limits.ts";
 
 /** A ClientHello as sent, with the private halves of its shares. */
 export interface Offer {
@@ -30,35 +25,28 @@ export interface Offer {
   readonly message: Uint8Array;
   readonly block: readonly Extension<"CH">[];
   readonly shares: ReadonlyMap<number, { readonly group: Group; readonly share: KeyShare }>;
-  /** In the order of the identities. */
-  readonly keys: readonly KnownKey[];
 }
 
-export function* firstOffer(config: ClientConfig, known: KnownKeys, transcript: Transcript): Flow<Offer> {
+export function* firstOffer(config: ClientConfig, keys: OfferedKeys | undefined, transcript: Transcript): Flow<Offer> {
   const groups = config.groups.filter(({ name }) => config.keyShareGroups.includes(name));
   const shares = yield* generateShares(config, groups);
   const schemes = config.signatureSchemes.map((name) => SignatureScheme.codes[name]);
-  const grease = drawGrease(config);
-  const greased = (code: number | undefined): readonly number[] => (code === undefined ? [] : [code]);
-  const block: Extension<"CH">[] = grease === undefined ? [] : [greaseExtension(grease.extensions[0])];
+  const block: Extension<"CH">[] = [];
   if (config.serverName !== undefined && parseAddress(config.serverName) === undefined) {
     block.push(extension("server_name", [{ name_type: 0, host_name: utf8(config.serverName) }]));
   }
   block.push(
-    extension("supported_groups", [
-      ...greased(grease?.group),
-      ...config.groups.map(({ name }) => NamedGroup.codes[name]),
-    ]),
-    extension("signature_algorithms", [...greased(grease?.scheme), ...schemes]),
+    extension(
+      "supported_groups",
+      config.groups.map(({ name }) => NamedGroup.codes[name]),
+    ),
+    extension("signature_algorithms", schemes),
     extension("signature_algorithms_cert", config.certificateSignatureSchemes),
-    extension("supported_versions", [...greased(grease?.version), ProtocolVersion.codes["TLS 1.3"]]),
-    extension("key_share", [
-      ...greased(grease?.group).map((group) => ({ group, key_exchange: Uint8Array.of(0) })),
-      ...shareEntries(shares),
-    ]),
+    extension("supported_versions", [ProtocolVersion.codes["TLS 1.3"]]),
+    extension("key_share", shareEntries(shares)),
   );
   if (config.authorities.length > 0) block.push(extension("certificate_authorities", config.authorities));
-  block.push(...helloLimits(config));
+  block.push(...(config.recordLimits?.extensions ?? []));
   if (config.requestStatus) {
     const status_type = CertificateStatusType.codes.ocsp;
     block.push(
@@ -66,38 +54,29 @@ export function* firstOffer(config: ClientConfig, known: KnownKeys, transcript: 
     );
   }
   if (config.requestScts) block.push(extension("signed_certificate_timestamp", true));
-  const compressions = acceptedCompressions(config);
+  const compressions = config.compression?.accepted ?? [];
   if (compressions.length > 0) block.push(extension("compress_certificate", compressions));
-  if (config.alpn.length > 0) {
-    block.push(
-      extension("application_layer_protocol_negotiation", [...greasedProtocol(grease), ...config.alpn.map(utf8)]),
-    );
-  }
-  // Without it a server would send no tickets either.
-  if (known.keys.length > 0 || config.sessions !== undefined) {
-    const modes = config.pskModes.map((mode) => PskKeyExchangeMode.codes[mode]);
-    block.push(extension("psk_key_exchange_modes", [...modes, ...greased(grease?.pskMode)]));
-  }
+  if (config.alpn.length > 0) block.push(extension("application_layer_protocol_negotiation", config.alpn.map(utf8)));
   if (config.postHandshakeAuth) block.push(extension("post_handshake_auth", true));
-  if (config.pskWithCertificates) block.push(extension("tls_cert_with_extern_psk", true));
-  if (known.early) block.push(extension("early_data", true));
-  if (grease !== undefined) block.push(greaseExtension(grease.extensions[1], 0));
+  block.push(...(keys?.extensions ?? []));
+  const plain = { suites: config.suites.map(({ name }) => CipherSuiteId.codes[name]), block };
+  const lists = config.grease?.(config.sources, plain) ?? plain;
   const hello = {
     legacy_version: ProtocolVersion.codes["TLS 1.2"],
     random: config.sources.random("client_random", 32),
     legacy_session_id: config.compatibilityMode ? config.sources.random("legacy_session_id", 32) : new Uint8Array(0),
-    cipher_suites: [...greased(grease?.suite), ...config.suites.map(({ name }) => CipherSuiteId.codes[name])],
+    cipher_suites: lists.suites,
     legacy_compression_methods: Uint8Array.of(0),
   };
-  return buildOffer(config, { hello, block, shares, keys: known.keys }, transcript);
+  return buildOffer(config, keys, { hello, block: lists.block, shares }, transcript);
 }
 
 /** The same ClientHello but for what the HelloRetryRequest asks, RFC 8446 4.1.2 and 4.1.4. */
 export function* secondOffer(
   config: ClientConfig,
+  keys: OfferedKeys | undefined,
   first: Offer,
   retry: HelloRetryRequest,
-  suite: CipherSuite,
   transcript: Transcript,
 ): Flow<Offer> {
   checkResponses(retry.extensions, first.block);
@@ -119,41 +98,26 @@ export function* secondOffer(
     block = block.map((entry) => (entry.name === "key_share" ? entries : entry));
   }
   if (cookie !== undefined) block = [...block, extension("cookie", cookie)];
-  // RFC 8446 4.1.2: keys that do not go with the suite chosen are left out.
-  const keys = first.keys.filter(({ psk }) => psk.hash === suite.hash.name);
-  return buildOffer(config, { hello: first.hello, block, shares, keys }, transcript);
+  return buildOffer(config, keys, { hello: first.hello, block, shares }, transcript);
 }
 
-interface Parts extends Pick<Offer, "block" | "shares" | "keys"> {
+interface Parts extends Pick<Offer, "block" | "shares"> {
   readonly hello: Omit<ClientHello, "extensions">;
 }
 
-function buildOffer(config: ClientConfig, { hello, block: plain, shares, keys }: Parts, transcript: Transcript): Offer {
-  const hashOf = ({ psk }: KnownKey): Hash => config.provider.hashes[psk.hash];
-  const binders = keys.map((key) => new Uint8Array(hashOf(key).length));
-  const identities = keys.map(({ psk, obfuscatedAge }) => ({
-    identity: psk.identity,
-    obfuscated_ticket_age: obfuscatedAge(config.now()),
-  }));
-  // RFC 8446 4.2.11: the last extension.
-  const whole =
-    keys.length === 0
-      ? plain
-      : [...plain, extension<"CH", "pre_shared_key">("pre_shared_key", { identities, binders })];
+function buildOffer(
+  config: ClientConfig,
+  keys: OfferedKeys | undefined,
+  { hello, block: plain, shares }: Parts,
+  transcript: Transcript,
+): Offer {
+  // RFC 8446 4.2.11: the keys come last.
+  const whole = [...plain, ...(keys?.identities() ?? [])];
   const block = config.arrange?.("CH", whole) ?? whole;
   const arranged = { ...hello, extensions: block };
   const message = encodeMessage("client_hello", ClientHello, arranged);
-  if (keys.length > 0) {
-    let position = message.length - bindersLength(binders);
-    const partial = message.slice(0, position);
-    position += 2;
-    for (const key of keys) {
-      const binder = pskBinder(hashOf(key), key.psk, transcript, partial);
-      message.set(binder, position + 1);
-      position += 1 + binder.length;
-    }
-  }
-  return { hello: arranged, block, shares, keys, message };
+  keys?.bind(message, transcript);
+  return { hello: arranged, block, shares, message };
 }
 
 function* generateShares(config: ClientConfig, groups: readonly Group[]): Flow<Offer["shares"]> {
@@ -169,24 +133,13 @@ function shareEntries(shares: Offer["shares"]): { group: number; key_exchange: U
   return [...shares].map(([group, { share }]) => ({ group, key_exchange: share.publicKey }));
 }
 
-/**
- * The server's share with ours; `undefined` when a pre-shared key does without (RFC 8446 4.2.9, 4.2.11).
- */
+/** The server's share with ours. */
 export function selectedShare(
-  { pskModes }: ClientConfig,
   offer: Offer,
   serverHello: ServerHello,
-  withKey: boolean,
-): { readonly group: NamedGroupName; readonly ours: KeyShare; readonly theirs: Uint8Array } | undefined {
+): { readonly group: NamedGroupName; readonly ours: KeyShare; readonly theirs: Uint8Array } {
   const share = find(serverHello.extensions, "key_share");
-  if (share === undefined) {
-    if (!withKey) throw fault("ERR_TLS_MISSING_EXTENSION", "key_share");
-    if (!pskModes.includes("psk_ke")) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "no key_share, which psk_dhe_ke needs");
-    return undefined;
-  }
-  if (withKey && !pskModes.includes("psk_dhe_ke")) {
-    throw fault("ERR_TLS_ILLEGAL_PARAMETER", "a key_share beside a key that was offered without (psk_ke)");
-  }
+  if (share === undefined) throw fault("ERR_TLS_MISSING_EXTENSION", "key_share");
   const ours = offer.shares.get(share.group);
   if (ours === undefined) {
     throw fault(

@@ -1,7 +1,7 @@
 /** record_size_limit (RFC 8449) and max_fragment_length (RFC 6066 4): how long records may be, each way. */
 import { type Extension, extension, find } from "../codec/extensions.ts";
 import { fault } from "../errors.ts";
-import type { ClientConfig, CommonConfig } from "./config.ts";
+import type { ServerConfig } from "./config.ts";
 import type { HandshakeEffects } from "./io.ts";
 
 /** RFC 8449 4 */
@@ -13,18 +13,34 @@ export const MAX_RECORD_SIZE_LIMIT = 0x4001;
 export const FRAGMENT_LENGTHS = [512, 1024, 2048, 4096] as const;
 export type FragmentLength = (typeof FRAGMENT_LENGTHS)[number];
 
-type Limited = Pick<ClientConfig, "recordSizeLimit" | "maxFragmentLength">;
+/** What a client asks for, and what it makes of the answer. */
+export interface ClientLimits {
+  readonly extensions: readonly Extension<"CH">[];
+  /** What a server has answered, in force from here on. */
+  accept(effects: HandshakeEffects, answer: readonly Extension<"EE">[]): void;
+}
 
-export function helloLimits({ recordSizeLimit, maxFragmentLength }: Limited): readonly Extension<"CH">[] {
-  const block: Extension<"CH">[] = [];
-  if (maxFragmentLength !== undefined) block.push(extension("max_fragment_length", fragmentCode(maxFragmentLength)));
-  if (recordSizeLimit !== undefined) block.push(extension("record_size_limit", recordSizeLimit));
-  return block;
+/**
+ * @param recordSizeLimit - Longest TLSInnerPlaintext taken from the server, in bytes (RFC 8449).
+ * @param maxFragmentLength - Asked for where the server does not know record_size_limit (RFC 6066 4).
+ */
+export function clientLimits(
+  recordSizeLimit: number | undefined,
+  maxFragmentLength: FragmentLength | undefined,
+): ClientLimits {
+  const extensions: Extension<"CH">[] = [];
+  if (maxFragmentLength !== undefined)
+    extensions.push(extension("max_fragment_length", fragmentCode(maxFragmentLength)));
+  if (recordSizeLimit !== undefined) extensions.push(extension("record_size_limit", recordSizeLimit));
+  return {
+    extensions,
+    accept: (effects, answer) => acceptLimits(effects, answer, recordSizeLimit, maxFragmentLength),
+  };
 }
 
 /** A server's answer, which is in force from here on. */
 export function answerLimits(
-  { recordSizeLimit = MAX_RECORD_SIZE_LIMIT }: CommonConfig,
+  { recordSizeLimit = MAX_RECORD_SIZE_LIMIT }: ServerConfig,
   effects: HandshakeEffects,
   hello: readonly Extension<"CH">[],
 ): readonly Extension<"EE">[] {
@@ -43,11 +59,11 @@ export function answerLimits(
   return [extension("max_fragment_length", code)];
 }
 
-/** What a server has answered to a client, in force from here on. */
-export function acceptLimits(
-  { recordSizeLimit, maxFragmentLength }: Limited,
+function acceptLimits(
   effects: HandshakeEffects,
   answer: readonly Extension<"EE">[],
+  recordSizeLimit: number | undefined,
+  maxFragmentLength: FragmentLength | undefined,
 ): void {
   const theirs = find(answer, "record_size_limit");
   const code = find(answer, "max_fragment_length");

@@ -11,7 +11,6 @@ import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { checkFinished, inHandshake, presentIdentity, sendFinished, wishesOf } from "./auth.ts";
 import { authenticateClient, authorizeClient } from "./client-authentication.ts";
-import { acceptedCompressions } from "./compression.ts";
 import { type HandshakeResult, NOBODY, type ServerChoice, type ServerConfig } from "./config.ts";
 import { withGrease } from "./grease.ts";
 import { type Identity, selectServerIdentity } from "./identity.ts";
@@ -228,7 +227,7 @@ export function certificateRequestBlock(config: ServerConfig, choice: ServerChoi
   ];
   if (config.requestStatus) block.push(extension("status_request", true));
   if (config.requestScts) block.push(extension("signed_certificate_timestamp", true));
-  const compressions = acceptedCompressions(config);
+  const compressions = config.compression?.accepted ?? [];
   if (compressions.length > 0) block.push(extension("compress_certificate", compressions));
   if (choice.authorities.length > 0) block.push(extension("certificate_authorities", choice.authorities));
   if (config.oidFilters.length > 0) block.push(extension("oid_filters", config.oidFilters));

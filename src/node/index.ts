@@ -24,6 +24,8 @@ export { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "./
 export type { ListenOptions, ServeOptions, SessionHandler, TlsServer } from "./serve.ts";
 export { default } from "./tls/index.ts";
 
+const client = { prepare: prepareClient, provider: () => nodeProvider };
+
 /** {@link connect} over TCP. */
 export type TcpConnectOptions = ConnectOptions & {
   /** Host name or IP address to connect to; also the `serverName`, unless that is given. */
@@ -94,16 +96,11 @@ export async function connect(
   options?: ConnectOptions | EngineContext,
   session?: ClientSessionOptions,
 ): Promise<TlsSession> {
-  if ("readable" in to) return openClient(to, options as ConnectOptions, session, () => nodeProvider);
+  if ("readable" in to) return openClient(to, options as ConnectOptions, session, client);
   const { host, port, ...rest } = to;
   // Before anything is opened: an option that cannot be used costs no connection.
   const engineOptions = { ...rest, serverName: rest.serverName ?? host };
-  return openClient(
-    () => socketStream(connectTcp({ host, port })),
-    engineOptions,
-    session,
-    () => nodeProvider,
-  );
+  return openClient(() => socketStream(connectTcp({ host, port })), engineOptions, session, client);
 }
 
 /**
@@ -130,7 +127,7 @@ export async function accept(
   options: AcceptOptions | EngineContext,
   session?: SessionOptions,
 ): Promise<TlsSession> {
-  return openServer(stream, options, session, () => nodeProvider);
+  return openServer(stream, options, session, { prepare: prepareServer, provider: () => nodeProvider });
 }
 
 /**

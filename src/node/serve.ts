@@ -85,7 +85,10 @@ async function attend(
   handler: SessionHandler,
   provider: CryptoProvider,
 ): Promise<void> {
-  const session = await openServer(socketStream(socket), context, options, () => provider);
+  const session = await openServer(socketStream(socket), context, options, {
+    prepare: serverContext,
+    provider: () => provider,
+  });
   try {
     await handler(session, socket);
     await session.close();

@@ -1,12 +1,6 @@
 /** From options to a session: what the entry points share, each with a provider of its own as default. */
 import type { CryptoProvider } from "../crypto/provider.ts";
-import {
-  type ClientOptions,
-  clientContext,
-  type EngineContext,
-  type ServerOptions,
-  serverContext,
-} from "../engine/index.ts";
+import type { ClientOptions, EngineContext, ServerOptions } from "../engine/index.ts";
 import { fault, type Side } from "../errors.ts";
 import { type ClientSessionOptions, checkDelays, establish, type SessionOptions, type TlsSession } from "./session.ts";
 import type { ByteStream } from "./stream.ts";
@@ -36,33 +30,39 @@ const SESSION_NAMES = [
   "earlyData",
 ] as const satisfies readonly (keyof ClientSessionOptions)[];
 
-/** A client's session with what `provider` makes as default; the stream is opened once the options are known to be good. */
+/** What an entry point brings: how it prepares one side, and the provider that it has as default. */
+export interface Entry<Options> {
+  readonly prepare: (options: Options) => EngineContext;
+  readonly provider: () => CryptoProvider;
+}
+
+/** A client's session; the stream is opened once the options are known to be good. */
 export function openClient(
   stream: ByteStream | (() => ByteStream),
   options: ConnectOptions | EngineContext,
   session: ClientSessionOptions | undefined,
-  provider: () => CryptoProvider,
+  { prepare, provider }: Entry<ClientOptions>,
 ): Promise<TlsSession> {
   if (isContext(options)) return open("client", options, stream, session ?? {});
   if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
   const { earlyData, ...rest } = options;
   const [configuration, own] = splitOptions(rest);
-  const { offerEarlyData = earlyData !== undefined } = configuration;
-  const context = clientContext({ ...withDefaults(configuration, provider), offerEarlyData });
+  const offer = earlyData === undefined ? {} : { offerEarlyData: true };
+  const context = prepare(withDefaults({ ...offer, ...configuration }, provider));
   return open("client", context, stream, { ...own, earlyData });
 }
 
-/** A server's session with what `provider` makes as default. */
+/** A server's session. */
 export function openServer(
   stream: ByteStream,
   options: AcceptOptions | EngineContext,
   session: SessionOptions | undefined,
-  provider: () => CryptoProvider,
+  { prepare, provider }: Entry<ServerOptions>,
 ): Promise<TlsSession> {
   if (isContext(options)) return open("server", options, stream, session ?? {});
   if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
   const [configuration, own] = splitOptions(options);
-  return open("server", serverContext(withDefaults(configuration, provider)), stream, own);
+  return open("server", prepare(withDefaults(configuration, provider)), stream, own);
 }
 
 export function isContext(options: object): options is EngineContext {

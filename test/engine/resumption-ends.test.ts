@@ -1,6 +1,8 @@
 /** Where sessions, early data and their secrets come to an end. */
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { concat, utf8 } from "../../src/bytes/bytes.ts";
+import { resolveClient } from "../../src/engine/client-options.ts";
+import { everyFeature } from "../../src/engine/features/index.ts";
 import {
   type ClientOptions,
   type ServerOptions,
@@ -11,7 +13,6 @@ import {
   storedTickets,
   strikeRegister,
 } from "../../src/engine/index.ts";
-import { resolveClient } from "../../src/engine/options.ts";
 import { decodeSession, type Session } from "../../src/handshake/session.ts";
 import { ticketPsk } from "../../src/schedule/secrets.ts";
 import { deliver, type End, exchange, exchangeLate, failure } from "../support/pair.ts";
@@ -118,11 +119,11 @@ describe("a session ends", () => {
     const scopes: string[] = [];
     const sessions: SessionCache = { put: () => {}, take: (scope) => void scopes.push(scope) };
     const options = { ...world.clientOptions, sessions, authorize: () => true };
-    await resolveClient(options).sessions?.take();
-    await resolveClient(options).sessions?.take();
+    await resolveClient(options, everyFeature).preSharedKeys?.sessions?.take();
+    await resolveClient(options, everyFeature).preSharedKeys?.sessions?.take();
     vi.resetModules();
-    const another = await import("../../src/engine/options.ts");
-    await another.resolveClient(options).sessions?.take();
+    const another = await import("../../src/engine/features/index.ts");
+    await resolveClient(options, another.everyFeature).preSharedKeys?.sessions?.take();
     expect(scopes[1]).toBe(scopes[0]);
     expect(scopes[2]).not.toBe(scopes[0]);
   });
@@ -132,7 +133,9 @@ describe("a session ends", () => {
       throw new Error("no randomness here");
     };
     const options = { ...world.clientOptions, sessions: sessionCache(), authorize: () => true };
-    expect(resolveClient({ ...options, provider: { ...provider, random } }).sessions).toBeDefined();
+    expect(
+      resolveClient({ ...options, provider: { ...provider, random } }, everyFeature).preSharedKeys?.sessions,
+    ).toBeDefined();
   });
 });
 

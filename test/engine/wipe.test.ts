@@ -1,6 +1,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { type ClientOptions, resolveClient } from "../../src/engine/client-options.ts";
+import { resolveLimits } from "../../src/engine/common-options.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
-import { type ClientOptions, resolveClient, resolveLimits, resolveServer } from "../../src/engine/options.ts";
+import { everyFeature } from "../../src/engine/features/index.ts";
+import { resolveServer } from "../../src/engine/server-options.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
 import type { HandshakeEffects } from "../../src/handshake/io.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
@@ -23,7 +26,7 @@ function watched(options: Partial<ClientOptions> = {}): { a: End; b: End; secret
     },
   });
   const clientOptions = { ...world.clientOptions, ...options };
-  const client = resolveClient(clientOptions);
+  const client = resolveClient(clientOptions, everyFeature);
   const server = resolveServer(world.serverOptions);
   const a = end(
     new TlsEngine(

@@ -9,10 +9,13 @@ import { parsePrivateKey } from "../../src/crypto/keys.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import { clientAftermath, serverAftermath } from "../../src/engine/aftermath.ts";
+import { resolveClient } from "../../src/engine/client-options.ts";
+import { resolveLimits } from "../../src/engine/common-options.ts";
 import { type EngineLimits, TlsEngine } from "../../src/engine/engine.ts";
+import { everyFeature } from "../../src/engine/features/index.ts";
 import { resolveIdentity } from "../../src/engine/identity.ts";
 import { type ClientOptions, type ServerOptions, sealedCookies, sealedTickets } from "../../src/engine/index.ts";
-import { resolveClient, resolveLimits, resolveServer } from "../../src/engine/options.ts";
+import { resolveServer } from "../../src/engine/server-options.ts";
 import { type Side, TlsError } from "../../src/errors.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
 import type { ClientConfig, CommonConfig, ServerConfig } from "../../src/handshake/config.ts";
@@ -72,14 +75,6 @@ const OPENINGS = {
   "rejected early": [early, taking(false)],
 } as const satisfies Record<string, readonly [Partial<ClientOptions>, Partial<ServerOptions>]>;
 type Opening = keyof typeof OPENINGS;
-const configsOf = ([offers, answers]: (typeof OPENINGS)[Opening]) => ({
-  client: resolveClient({ ...clientOptions, ...offers }),
-  server: resolveServer({ ...serverOptions, ...answers, clientAuth: "on" }),
-  anonymous: resolveServer({ ...serverOptions, ...answers }),
-});
-const configs = Object.fromEntries(
-  Object.entries(OPENINGS).map(([opening, options]) => [opening, configsOf(options)]),
-) as Record<Opening, ReturnType<typeof configsOf>>;
 /** What else may be negotiated: then a CompressedCertificate comes in place of the Certificate. */
 const EXTENDED = {
   certificateCompression: [zlibCompression()],
@@ -88,6 +83,17 @@ const EXTENDED = {
   grease: true,
   recordSizeLimit: 0x4001,
 };
+const configsOf = ([offers, answers]: (typeof OPENINGS)[Opening], more: Partial<ClientOptions & ServerOptions>) => ({
+  client: resolveClient({ ...clientOptions, ...offers, ...more }, everyFeature),
+  server: resolveServer({ ...serverOptions, ...answers, ...more, clientAuth: "on" }),
+  anonymous: resolveServer({ ...serverOptions, ...answers, ...more }),
+});
+const allConfigs = (more: Partial<ClientOptions & ServerOptions>) =>
+  Object.fromEntries(
+    Object.entries(OPENINGS).map(([opening, options]) => [opening, configsOf(options, more)]),
+  ) as Record<Opening, ReturnType<typeof configsOf>>;
+const configs = allConfigs({});
+const extendedConfigs = allConfigs(EXTENDED);
 const limits = resolveLimits(common);
 /** One record over the mark, and what a chunk counts besides its bytes. */
 const MOST_QUEUED = limits.highWaterMark + 0x4000 + 128;
@@ -105,7 +111,12 @@ function seeded<C extends CommonConfig>(config: C, provider: CryptoProvider, pkc
 }
 
 function clientEngine(config: ClientConfig, limits: EngineLimits): TlsEngine {
-  return new TlsEngine("client", (effects) => clientHandshake(config, effects), limits, clientAftermath(config));
+  return new TlsEngine(
+    "client",
+    (effects) => clientHandshake(config, effects),
+    limits,
+    clientAftermath(config, everyFeature),
+  );
 }
 
 function serverEngine(config: ServerConfig, limits: EngineLimits): TlsEngine {
@@ -119,10 +130,11 @@ function keepFirst(kept: Session): void {
 // The connection that is resumed, the same in every run.
 {
   const provider = seededProvider(node, new Random(0));
-  const { client, server } = configs.early;
-  const keep = { take: () => undefined, put: keepFirst };
+  const { server } = configs.early;
+  const keep = { take: () => undefined, put: (_scope: string, kept: Session) => keepFirst(kept) };
+  const keeping = resolveClient({ ...clientOptions, sessions: keep }, everyFeature);
   exchange(
-    end(clientEngine({ ...seeded(client, provider, keys.client), sessions: keep }, limits)),
+    end(clientEngine(seeded(keeping, provider, keys.client), limits)),
     end(serverEngine(seeded(server, provider, keys.server), limits)),
   );
   if (session === undefined) throw new Error("no session to resume");
@@ -161,11 +173,12 @@ function cast({ random, victimSide, layer, late, opening }: Case): { victim: End
       if (seen.kind === "record" && seen.direction === "sent" && seen.type === 21) alerts++;
     },
   };
-  const more = { ...(random.chance(0.3) && EXTENDED), postHandshakeAuth: random.chance(0.3) };
-  const server = { ...configs[opening][anonymous ? "anonymous" : "server"], ...more };
+  const chosen = (random.chance(0.3) ? extendedConfigs : configs)[opening];
+  const more = { postHandshakeAuth: random.chance(0.3) };
+  const server = { ...chosen[anonymous ? "anonymous" : "server"], ...more };
   const retrying = { ...server, groups: server.groups.filter(({ name }) => !retry || name === "secp256r1") };
   const options = rogueOptions(random, layer);
-  const client = { ...configs[opening].client, ...more };
+  const client = { ...chosen.client, ...more };
   const victim =
     victimSide === "client"
       ? clientEngine(seeded(client, provider, keys.client), observed)

@@ -7,8 +7,9 @@ import { type CipherSuiteName, NamedGroup, type NamedGroupName } from "../../src
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { FFDHE_PRIMES } from "../../src/crypto/node-ffdhe-primes.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
+import { resolveClient } from "../../src/engine/client-options.ts";
+import { everyFeature } from "../../src/engine/features/index.ts";
 import { type ClientOptions, clientContext, type ServerOptions, serverContext } from "../../src/engine/index.ts";
-import { resolveClient } from "../../src/engine/options.ts";
 import {
   nobleWithExtras,
   OPTIONAL_SCHEMES,
@@ -118,7 +119,7 @@ it.each(CCM)("a record of %s that was changed on its way is bad_record_mac", asy
 describe.each(PROVIDERS)("by default $name", (provider) => {
   it("offers none of them", () => {
     const { groups, keyShares, alpn, ...options } = world.clientOptions;
-    const config = resolveClient({ ...options, provider });
+    const config = resolveClient({ ...options, provider }, everyFeature);
     const optional: readonly string[] = [...GROUPS, ...FINITE, ...CCM, ...OPTIONAL_SCHEMES, "secp521r1"];
     const offered = [...config.groups, ...config.suites].map(({ name }) => name as string);
     expect(offered.filter((name) => optional.includes(name))).toEqual([]);

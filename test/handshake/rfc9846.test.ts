@@ -4,10 +4,12 @@ import { concat, utf8 } from "../../src/bytes/bytes.ts";
 import { find } from "../../src/codec/extensions.ts";
 import { CertificateRequest, ClientHello, NewSessionTicket } from "../../src/codec/messages.ts";
 import { decode, encode } from "../../src/codec/schema.ts";
+import { resolveClient } from "../../src/engine/client-options.ts";
+import { resolveLimits } from "../../src/engine/common-options.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
+import { everyFeature } from "../../src/engine/features/index.ts";
 import type { ClientOptions } from "../../src/engine/index.ts";
 import type { Observation } from "../../src/engine/observer.ts";
-import { resolveClient, resolveLimits } from "../../src/engine/options.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
 import { end, exchange, failure } from "../support/pair.ts";
 import { expectRefusal, verdict } from "../support/refusal.ts";
@@ -73,7 +75,7 @@ describe("RFC 9846", () => {
 
   it("limits the KeyUpdates that are sent, has requests beyond ignored, and what comes is not limited", () => {
     const options = { ...world.clientOptions };
-    const config = resolveClient(options);
+    const config = resolveClient(options, everyFeature);
     const limits = { ...resolveLimits(options), maxKeyUpdates: 2 };
     const near = end(new TlsEngine("client", (effects) => clientHandshake(config, effects), limits));
     const far = world.honestServer();

@@ -1,7 +1,7 @@
 /** A mutual handshake over memory with traces of both ends. */
 import { nobleProvider } from "../../src/crypto/noble.ts";
+import type { CommonOptions } from "../../src/engine/common-options.ts";
 import { clientContext, type Observer, serverContext } from "../../src/engine/index.ts";
-import type { CommonOptions } from "../../src/engine/options.ts";
 import { createTrace, type TraceItem, type TraceMessage, type TraceRecord } from "../../src/inspect/index.ts";
 import { createThrowawayAuthority, type IssuedIdentity } from "../../src/pki/index.ts";
 import { type End, end, exchange, type Wire, whole } from "../support/pair.ts";

@@ -2,8 +2,11 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { concat, utf8 } from "../../src/bytes/bytes.ts";
+import { resolveClient } from "../../src/engine/client-options.ts";
+import { resolveLimits } from "../../src/engine/common-options.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
-import { resolveClient, resolveLimits, resolveServer } from "../../src/engine/options.ts";
+import { everyFeature } from "../../src/engine/features/index.ts";
+import { resolveServer } from "../../src/engine/server-options.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
 import {
@@ -30,7 +33,7 @@ function engineOf(role: Role, sources: Sources): End {
   const time = 1_700_000_000_000;
   if (role === "client") {
     const options = { ...world.clientOptions, clock: () => time };
-    const config = { ...resolveClient(options), sources, verifier: anyone };
+    const config = { ...resolveClient(options, everyFeature), sources, verifier: anyone };
     return end(new TlsEngine("client", (effects) => clientHandshake(config, effects), resolveLimits(options)));
   }
   const options = { ...world.serverOptions, groups: ["secp256r1"] as const, clock: () => time };
@@ -42,7 +45,7 @@ let anyone: ReturnType<typeof resolveClient>["verifier"];
 
 beforeAll(async () => {
   world = await createWorld();
-  anyone = resolveClient({ provider, clock: Date.now, rejectUnauthorized: false }).verifier;
+  anyone = resolveClient({ provider, clock: Date.now, rejectUnauthorized: false }, everyFeature).verifier;
   const record = (role: Role) => engineOf(role, recordingSources(liveSources(provider), recorded[role].tape));
   const [client, server] = [record("client"), record("server")];
   for (;;) {

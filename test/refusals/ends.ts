@@ -3,9 +3,12 @@ import { concat } from "../../src/bytes/bytes.ts";
 import { messageName } from "../../src/codec/messages.ts";
 import { ContentType } from "../../src/codec/registry.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
+import { resolveClient } from "../../src/engine/client-options.ts";
+import { resolveLimits } from "../../src/engine/common-options.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
+import { everyFeature } from "../../src/engine/features/index.ts";
 import type { ClientOptions, ServerOptions } from "../../src/engine/index.ts";
-import { resolveClient, resolveLimits, resolveServer } from "../../src/engine/options.ts";
+import { resolveServer } from "../../src/engine/server-options.ts";
 import type { Side } from "../../src/errors.ts";
 import type { HandshakeName } from "../../src/flow.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
@@ -39,7 +42,7 @@ export function makeEngine(side: Side, options: BothOptions, cheat: Setup["cheat
     send: (epoch, message) => effects.send(epoch, cheat?.(message, nameOf(message)) ?? message),
   });
   if (side === "client") {
-    const config = resolveClient(options.client);
+    const config = resolveClient(options.client, everyFeature);
     return new TlsEngine(side, (effects) => clientHandshake(config, cheating(effects)), resolveLimits(options.client));
   }
   const config = resolveServer(options.server);

@@ -5,9 +5,12 @@ import { encodeMessage, messageName } from "../../src/codec/messages.ts";
 import { decode, type Schema } from "../../src/codec/schema.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import { clientAftermath, serverAftermath } from "../../src/engine/aftermath.ts";
+import { resolveClient } from "../../src/engine/client-options.ts";
+import { resolveLimits } from "../../src/engine/common-options.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
+import { everyFeature } from "../../src/engine/features/index.ts";
 import type { ClientOptions, ServerOptions } from "../../src/engine/index.ts";
-import { resolveClient, resolveLimits, resolveServer } from "../../src/engine/options.ts";
+import { resolveServer } from "../../src/engine/server-options.ts";
 import type { HandshakeName } from "../../src/flow.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
 import type { ClientConfig, ServerConfig } from "../../src/handshake/config.ts";
@@ -64,9 +67,9 @@ export class World {
 
   honestClient(options: Partial<ClientOptions> = {}, inner: Inner<ClientConfig> = {}): End {
     const all = { ...this.clientOptions, ...options };
-    const config = (inner.config ?? same)(resolveClient(all));
+    const config = (inner.config ?? same)(resolveClient(all, everyFeature));
     const start = (effects: HandshakeEffects) => clientHandshake(config, effects);
-    return end(new TlsEngine("client", start, resolveLimits(all), clientAftermath(config)));
+    return end(new TlsEngine("client", start, resolveLimits(all), clientAftermath(config, everyFeature)));
   }
 
   honestServer(options: Partial<ServerOptions> = {}, inner: Inner<ServerConfig> = {}): End {
@@ -79,7 +82,7 @@ export class World {
   /** A rogue client believes any server. */
   rogueClient(rogue: RogueOptions = {}, options: Partial<ClientOptions> = {}, inner: Inner<ClientConfig> = {}): Rogue {
     const all = { ...this.clientOptions, trust: undefined, rejectUnauthorized: false, ...options };
-    return new Rogue({ client: (inner.config ?? same)(resolveClient(all)) }, rogue).start();
+    return new Rogue({ client: (inner.config ?? same)(resolveClient(all, everyFeature)) }, rogue).start();
   }
 
   rogueServer(rogue: RogueOptions = {}, options: Partial<ServerOptions> = {}, inner: Inner<ServerConfig> = {}): Rogue {

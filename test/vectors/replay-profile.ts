@@ -25,11 +25,13 @@ import {
 import { decode, type Schema } from "../../src/codec/schema.ts";
 import type { CryptoProvider, Group, KeyShare } from "../../src/crypto/provider.ts";
 import { clientAftermath, serverAftermath } from "../../src/engine/aftermath.ts";
+import { resolveLimits } from "../../src/engine/common-options.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
+import { everyFeature } from "../../src/engine/features/index.ts";
 import type { Observation } from "../../src/engine/observer.ts";
-import { resolveLimits } from "../../src/engine/options.ts";
 import type { HandshakeName } from "../../src/flow.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
+import { clientKeys } from "../../src/handshake/client-psk.ts";
 import type { ClientConfig, CommonConfig, ServerConfig } from "../../src/handshake/config.ts";
 import { createIdentity, type Identity } from "../../src/handshake/identity.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
@@ -55,7 +57,12 @@ export function replayEngine(
   const limits = resolveLimits({ provider, clock: () => 0, observer });
   if (actor === "client") {
     const config = clientConfig(trace, provider);
-    return new TlsEngine("client", (effects) => clientHandshake(config, effects), limits, clientAftermath(config));
+    return new TlsEngine(
+      "client",
+      (effects) => clientHandshake(config, effects),
+      limits,
+      clientAftermath(config, everyFeature),
+    );
   }
   const config = serverConfig(trace, provider);
   return new TlsEngine("server", (effects) => serverHandshake(config, effects), limits, serverAftermath(config));
@@ -92,15 +99,9 @@ function common(trace: Trace, actor: Actor, provider: CryptoProvider): CommonCon
     alpn: [],
     verifier: acceptAnyVerifier(),
     maxCertificates: 4,
-    pskModes: ["psk_dhe_ke"],
-    pskWithCertificates: false,
-    recordSizeLimit: undefined,
-    postHandshakeAuth: false,
-    grease: false,
     requestStatus: false,
     requestScts: false,
-    certificateCompression: [],
-    maxCertificateBytes: 0x4000,
+    compression: undefined,
     authorize: undefined,
     arrange: recordedArrangement(trace, actor),
   };
@@ -125,10 +126,16 @@ function clientConfig(trace: Trace, provider: CryptoProvider): ClientConfig {
     selectIdentity: undefined,
     ignoreRequestHints: true,
     authorities: [],
-    maxFragmentLength: undefined,
-    psks: [],
-    sessions: session && { take: () => session, put: () => {} },
-    earlyData: session !== undefined,
+    preSharedKeys: clientKeys({
+      psks: [],
+      sessions: session && { take: () => session, put: () => {} },
+      pskModes: ["psk_dhe_ke"],
+      pskWithCertificates: false,
+      earlyData: session !== undefined,
+    }),
+    postHandshakeAuth: false,
+    recordLimits: undefined,
+    grease: undefined,
   };
 }
 
@@ -147,6 +154,11 @@ function serverConfig(trace: Trace, provider: CryptoProvider): ServerConfig {
     authorities: [],
     strictServerName: false,
     oidFilters: [],
+    postHandshakeAuth: false,
+    recordSizeLimit: undefined,
+    grease: false,
+    pskModes: ["psk_dhe_ke"],
+    pskWithCertificates: false,
     onClientHello: undefined,
     findPsk: undefined,
     tickets: ticketsOf(trace),

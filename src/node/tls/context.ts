@@ -6,7 +6,9 @@ import { readPem } from "../../bytes/pem.ts";
 import type { SignatureSchemeName } from "../../codec/registry.ts";
 import { nodeProvider } from "../../crypto/node.ts";
 import type { Signer } from "../../crypto/provider.ts";
-import { resolveClient, resolveServer } from "../../engine/options.ts";
+import { resolveClient } from "../../engine/client-options.ts";
+import { everyFeature } from "../../engine/features/index.ts";
+import { resolveServer } from "../../engine/server-options.ts";
 import { fault } from "../../errors.ts";
 import type { ClientConfig, ServerConfig } from "../../handshake/config.ts";
 import { createIdentity, type Identity } from "../../handshake/identity.ts";
@@ -84,14 +86,17 @@ export class SecureContext {
 
   /** A client's configuration but for what belongs to one connection. */
   get client(): ClientConfig {
-    this.#client ??= resolveClient({
-      ...this.#preferences,
-      identities: this.identities,
-      // Names are compared by `checkServerIdentity`.
-      checkServerName: false,
-      // OpenSSL sends the certificate that it was given, whatever authorities the server names.
-      ignoreRequestHints: true,
-    });
+    this.#client ??= resolveClient(
+      {
+        ...this.#preferences,
+        identities: this.identities,
+        // Names are compared by `checkServerIdentity`.
+        checkServerName: false,
+        // OpenSSL sends the certificate that it was given, whatever authorities the server names.
+        ignoreRequestHints: true,
+      },
+      everyFeature,
+    );
     return this.#client;
   }
 

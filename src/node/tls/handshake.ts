@@ -4,11 +4,13 @@ import { SignatureScheme, type SignatureSchemeName } from "../../codec/registry.
 import { nodeProvider } from "../../crypto/node.ts";
 import type { Aftermath } from "../../engine/after.ts";
 import { clientAftermath, serverAftermath } from "../../engine/aftermath.ts";
+import { resolveLimits } from "../../engine/common-options.ts";
 import { type EngineLimits, type StartFlow, TlsEngine } from "../../engine/engine.ts";
-import { resolveLimits } from "../../engine/options.ts";
+import { everyFeature } from "../../engine/features/index.ts";
 import type { Side } from "../../errors.ts";
 import type { Awaitable, Flow } from "../../flow.ts";
 import { clientHandshake } from "../../handshake/client.ts";
+import { clientKeys } from "../../handshake/client-psk.ts";
 import type { ClientAuth, ClientHelloInfo, ServerChoice, ServerConfig } from "../../handshake/config.ts";
 import type { ExternalPsk } from "../../handshake/psk.ts";
 import { serverHandshake } from "../../handshake/server.ts";
@@ -39,11 +41,23 @@ export interface ClientSetup {
   readonly psks: readonly ExternalPsk[];
 }
 
-export function clientEngine({ context, session, ...setup }: ClientSetup, findings: Findings): TlsEngine {
+export function clientEngine({ context, session, psks, ...setup }: ClientSetup, findings: Findings): TlsEngine {
   // What a ticket begins is told as an event, for the application to keep.
   const sessions = { take: () => session, put: () => {} };
-  const config = { ...context.client, ...setup, checkName: false, sessions };
-  return engine("client", (effects) => clientHandshake(config, effects), findings, clientAftermath(config));
+  const preSharedKeys = clientKeys({
+    psks,
+    sessions,
+    pskModes: ["psk_dhe_ke"],
+    pskWithCertificates: false,
+    earlyData: false,
+  });
+  const config = { ...context.client, ...setup, checkName: false, preSharedKeys };
+  return engine(
+    "client",
+    (effects) => clientHandshake(config, effects),
+    findings,
+    clientAftermath(config, everyFeature),
+  );
 }
 
 /** What belongs to one server connection. */
