@@ -2,6 +2,7 @@
  * TLS 1.3 with mutual authentication over any byte stream. Nothing here needs Node: the platform's WebCrypto does what it
  * can, noble the rest.
  */
+import "./explained.ts";
 import { nobleProvider } from "./crypto/noble.ts";
 import { createWebCryptoProvider, type WebCryptoProvider } from "./crypto/webcrypto.ts";
 import { type EngineContext, clientContext as prepareClient, serverContext as prepareServer } from "./engine/index.ts";

@@ -3,9 +3,8 @@
  * platform lacks is not offered. A client is a mutual handshake; whatever else it shall do it is given as `features`.
  */
 import { createWebCryptoProvider, type WebCryptoProvider } from "./crypto/webcrypto.ts";
-import type { ClientFeature } from "./engine/client-options.ts";
-import { featuredClient } from "./engine/context.ts";
-import { type ClientOptions, type EngineContext, serverContext as prepareServer } from "./engine/index.ts";
+import type { ClientFeature, ClientOptions } from "./engine/client-options.ts";
+import { type EngineContext, featuredClient, serverContext as prepareServer } from "./engine/context.ts";
 import { fault } from "./errors.ts";
 import {
   type AcceptOptions,
@@ -21,6 +20,7 @@ import {
 import type { ClientSessionOptions, SessionOptions, TlsSession } from "./transport/session.ts";
 import type { ByteStream } from "./transport/stream.ts";
 
+export { explainErrors } from "./causes.ts";
 export {
   createWebCryptoProvider,
   importPrivateKey,

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command `mutls`: finds the command, and turns what ends it into an exit status. */
+import "../explained.ts";
 import { readFileSync } from "node:fs";
 import { CliError, ExitStatus, exitStatus, usage } from "./exit.ts";
 import { type Command, helpText, nearest, parseArguments } from "./flags.ts";

@@ -1,4 +1,5 @@
 /** TLS 1.3 with mutual authentication in Node: over TCP as well as any byte stream, with native cryptography. */
+import "../explained.ts";
 import { connect as connectTcp } from "node:net";
 import { createNodeProvider, nodeProvider } from "../crypto/node.ts";
 import { type EngineContext, clientContext as prepareClient, serverContext as prepareServer } from "../engine/index.ts";

@@ -2,16 +2,17 @@
 export { parsePrivateKey } from "../crypto/keys.ts";
 export type { CryptoProvider, Signer } from "../crypto/provider.ts";
 export type {
+  EarlyDataOptions,
   EngineContext,
   EngineEvent,
   IdentityOptions,
   Observation,
   Observer,
+  PskOptions,
+  TicketOptions,
 } from "../engine/index.ts";
+export { padTo } from "../engine/padding.ts";
 export {
-  type EarlyDataOptions,
-  type PskOptions,
-  padTo,
   type SealedCookiesOptions,
   type SealedTickets,
   type SealedTicketsOptions,
@@ -23,9 +24,8 @@ export {
   sessionCache,
   storedTickets,
   strikeRegister,
-  type TicketOptions,
   type TicketStorage,
-} from "../engine/index.ts";
+} from "../engine/resumption.ts";
 export {
   type AlertName,
   type CertificateRejection,

@@ -5,7 +5,7 @@ import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const { exports } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+const { exports, sideEffects } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
 
 /** For Node alone. */
 const NODE_ONLY = ["./node", "./tls", "./package.json"];
@@ -143,5 +143,47 @@ describe("entry points", () => {
     );
     expect(kept.filter((path) => /ed448\.js$/.test(path))).toHaveLength(1);
     expect(kept.filter((path) => /ml-dsa\.js$/.test(path))).toEqual([]);
+  });
+});
+
+describe("errors", () => {
+  const message = async (name: string) => {
+    const { code } = await bundled(`import { resolveIdentity as read } from "./src/engine/identity.ts";
+      import * as all from "./${source(name)}";
+      globalThis.message = "";
+      try { read({ cert: "", key: "" }, {}); } catch (error) { globalThis.message = error.message; }
+      globalThis.keep?.(all);`);
+    const context = createContext({ ...TEXT, crypto: {} }) as { message?: string };
+    runInContext(code, context);
+    return context.message;
+  };
+
+  it.each([".", "./engine"])("say in words what they mean in mutls %s", async (name) => {
+    expect(await message(name)).toBe("a PEM or DER input cannot be read: no certificate in the PEM");
+  });
+
+  it("say it with their code in the lean one, which has the words for those who ask", async () => {
+    expect(await message("./lean")).toBe("ERR_TLS_PEM: no certificate in the PEM");
+    const { kept } = await bundled('import { connect } from "./src/lean.ts"; globalThis.keep?.(connect);');
+    expect(kept.filter((path) => /causes\.ts$/.test(path))).toEqual([]);
+  });
+
+  it.each(NODE_ONLY.filter((name) => name.startsWith("./") && !name.endsWith(".json")))(
+    "say in words what they mean in mutls %s",
+    (name) => {
+      const path = source(name);
+      expect(readFileSync(`${root}${path}`, "utf8")).toMatch(/^import "(\.\.\/)+explained\.ts";$/m);
+      expect(sideEffects).toContain(`./${path}`);
+    },
+  );
+
+  it("and bundlers are told where they get their words", () => {
+    const entry = entries.filter(
+      (name) => name !== "./lean" && /"(\.\.?\/)+explained\.ts"/.test(readFileSync(`${root}${source(name)}`, "utf8")),
+    );
+    expect(entry).toEqual([".", "./engine"]);
+    for (const name of [...entry, "./node", "./tls"]) {
+      expect(sideEffects).toEqual(expect.arrayContaining([`./${source(name)}`, exports[name].default]));
+    }
   });
 });

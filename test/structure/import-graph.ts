@@ -3,6 +3,8 @@
 /** The order of the folders: each imports only itself and what stands before it. */
 const ORDER = [
   "errors",
+  "causes",
+  "explained",
   "flow",
   "bytes",
   "codec",

@@ -5,6 +5,7 @@
  * What differs, on purpose: a client's certificate is not sent to a server that was not verified; a refused client gets
  * the alert that says why; options that cannot be honoured throw.
  */
+import "../../explained.ts";
 import type { SecureVersion } from "node:tls";
 import nodeTls from "node:tls";
 import { connect } from "./connect.ts";
