@@ -55,7 +55,6 @@ export type AfterEvent =
 /** The connection that the messages belong to. */
 export interface AfterHost {
   readonly side: Side;
-  readonly aftermath: Aftermath;
   readonly incoming: IncomingRecords;
   readonly outgoing: OutgoingRecords;
   readonly inbound: Inbound;
@@ -85,15 +84,17 @@ const LEGAL: Readonly<Record<Side, readonly HandshakeName[]>> = {
 /** Owns the flows after one handshake. */
 export class After {
   readonly #host: AfterHost;
+  readonly #aftermath: Aftermath;
   readonly #result: HandshakeResult;
   #tickets = 0;
   #keyUpdateAwaited = false;
   readonly #authentication: LaterAuthentication | undefined;
 
-  constructor(host: AfterHost, result: HandshakeResult) {
+  constructor(host: AfterHost, aftermath: Aftermath, result: HandshakeResult) {
     this.#host = host;
+    this.#aftermath = aftermath;
     this.#result = result;
-    this.#authentication = host.aftermath.authentication?.(host, result);
+    this.#authentication = aftermath.authentication?.(host, result);
   }
 
   /** The legal set, which the engine holds every message against. */
@@ -105,9 +106,10 @@ export class After {
 
   /** What this side sends of itself. */
   begin(): void {
-    const { aftermath, outgoing } = this.#host;
-    if (aftermath.tickets === undefined) return;
-    this.#withTickets(aftermath.tickets(this.#result), (messages) => {
+    const { outgoing } = this.#host;
+    const tickets = this.#aftermath.tickets?.(this.#result);
+    if (tickets === undefined) return;
+    this.#withTickets(tickets, (messages) => {
       for (const message of messages) outgoing.sendHandshake("application", message);
       outgoing.flush();
     });
@@ -136,11 +138,11 @@ export class After {
 
   /** RFC 8446 4.6.1 */
   #receiveTicket(message: HandshakeMessage): void {
-    const { aftermath } = this.#host;
+    const { keep } = this.#aftermath;
     this.#host.noteAccepted();
     const ticket = decodeBody(NewSessionTicket, message);
-    if (aftermath.keep === undefined || ++this.#tickets > MAX_TICKETS) return;
-    this.#withTickets(aftermath.keep(this.#result, ticket), (session) => {
+    if (keep === undefined || ++this.#tickets > MAX_TICKETS) return;
+    this.#withTickets(keep(this.#result, ticket), (session) => {
       if (session !== undefined) this.#host.emit({ type: "ticket", session });
     });
   }

@@ -14,11 +14,9 @@ import type { CommonConfig, Negotiated } from "../handshake/config.ts";
 import type { Identity } from "../handshake/identity.ts";
 import type { PskMode } from "../handshake/psk.ts";
 import { liveSources } from "../handshake/sources.ts";
-import { MAX_PLAINTEXT } from "../record/framing.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { type TrustSource, TrustStore, trustStore } from "../x509/trust.ts";
 import { type CertificateVerifier, trustVerifier } from "../x509/verifier.ts";
-import type { EngineLimits } from "./engine.ts";
 import { type IdentityOptions, resolveIdentity } from "./identity.ts";
 import type { Observer } from "./observer.ts";
 import type { PskOptions } from "./psk.ts";
@@ -89,10 +87,6 @@ export interface CommonOptions {
   readonly observer?: Observer | undefined;
 }
 
-/** Bytes. */
-export const DEFAULT_MAX_MESSAGE = 0x20000;
-/** Room for eight full records with their headers and tags, so that as many can be in protection at once. */
-const DEFAULT_HIGH_WATER_MARK = 0x24000;
 /** AES-CCM is there for those who name it. */
 const DEFAULT_SUITES: readonly CipherSuiteName[] = [
   "TLS_AES_128_GCM_SHA256",
@@ -128,20 +122,6 @@ export const COMMON_NAMES = [
   "highWaterMark",
   "observer",
 ] as const satisfies readonly (keyof CommonOptions)[];
-/** The engine's own part of the options. */
-export function resolveLimits(options: CommonOptions & { readonly cookies?: unknown }): EngineLimits {
-  return {
-    statelessRetries: options.cookies !== undefined,
-    maxHandshakeMessage: within(options.maxHandshakeMessage, 1, 0xffffff, DEFAULT_MAX_MESSAGE, "maxHandshakeMessage"),
-    maxFragment: within(options.maxFragment, 1, MAX_PLAINTEXT, MAX_PLAINTEXT, "maxFragment"),
-    padding: options.padding,
-    recordsPerKey: within(options.recordsPerKey, 2, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, "recordsPerKey"),
-    maxKeyUpdates: 2 ** 48 - 1,
-    highWaterMark: within(options.highWaterMark, 0x8000, 0x40000000, DEFAULT_HIGH_WATER_MARK, "highWaterMark"),
-    observer: options.observer,
-  };
-}
-
 /** What both roles run with. */
 export function resolveCommon(options: CommonOptions): CommonConfig {
   const { provider } = options;

@@ -3,8 +3,8 @@ import { clientHandshake } from "../handshake/client.ts";
 import { serverHandshake } from "../handshake/server.ts";
 import { clientAftermath, serverAftermath } from "./aftermath.ts";
 import { type ClientFeature, type ClientOptions, resolveClient } from "./client-options.ts";
-import { resolveLimits } from "./common-options.ts";
 import { TlsEngine } from "./engine.ts";
+import { resolveLimits } from "./limits.ts";
 import { resolveServer, type ServerOptions } from "./server-options.ts";
 
 /** Options resolved once, keys and certificates read, for any number of connections. */

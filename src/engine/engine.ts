@@ -3,45 +3,29 @@
  * lives after the handshake. No socket, no timer, no clock and no randomness of its own.
  */
 import { join, wipe } from "../bytes/bytes.ts";
-import type { HandshakeMessage } from "../codec/messages.ts";
 import { type CauseCode, fault, type Side, TlsError } from "../errors.ts";
-import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
+import type { Flow, StateName } from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
-import type { ExporterSecret, HandshakeEffects, HandshakeEvent } from "../handshake/io.ts";
+import type { ExporterSecret, HandshakeEffects } from "../handshake/io.ts";
 import { handshakeResult } from "../handshake/result.ts";
-import { exportKeyingMaterial } from "../schedule/secrets.ts";
-import { After, type AfterEvent, type Aftermath } from "./after.ts";
+import { After, type AfterHost, type Aftermath } from "./after.ts";
+import { type EffectsHost, effectsOn } from "./effects.ts";
+import { type EngineEvent, Events } from "./events.ts";
+import { exportFrom } from "./exporter.ts";
 import { Inbound } from "./inbound.ts";
-import { type IncomingOptions, IncomingRecords } from "./incoming.ts";
+import { IncomingRecords } from "./incoming.ts";
+import { Intake, type IntakeHost } from "./intake.ts";
+import type { EngineLimits } from "./limits.ts";
 import { detached } from "./observer.ts";
 import { Outbound } from "./outbound.ts";
-import { type OutgoingOptions, OutgoingRecords } from "./outgoing.ts";
-
-/** What the engine tells its user, in order, never while a flow is running. */
-export type EngineEvent =
-  /** This side has finished; a client has not been judged yet, see `accepted`. */
-  | { readonly type: "handshake"; readonly result: HandshakeResult }
-  /** Client only: the server has sent data or a ticket, so it has accepted this side; see {@link TlsEngine.accepted}. */
-  | { readonly type: "accepted" }
-  /** Client: what the server does with early data. Server: some can be read. */
-  | { readonly type: "early_data"; readonly outcome: "accepted" | "rejected" }
-  /** close_notify: the peer will send nothing more. This side may go on sending. */
-  | { readonly type: "end" }
-  /** Comes once; the engine is dead. An alert may still be in the output. */
-  | { readonly type: "failed"; readonly error: TlsError }
-  | AfterEvent
-  | HandshakeEvent;
-
-/** Limits and hooks of the engine itself. */
-export interface EngineLimits extends Omit<OutgoingOptions, "side">, IncomingOptions {
-  /** High-water mark of undecrypted bytes, plaintext and output, each, in bytes. */
-  readonly highWaterMark: number;
-  /** A server's first message may be a second ClientHello. */
-  readonly statelessRetries: boolean;
-}
+import { OutgoingRecords } from "./outgoing.ts";
+import { HandshakeRun, type RunHost } from "./run.ts";
 
 /** Starts the flow that an engine runs. */
 export type StartFlow = (effects: HandshakeEffects) => Flow<HandshakeResult>;
+
+/** What the parts of the engine see of it. */
+type Parts = EffectsHost & RunHost & IntakeHost & AfterHost;
 
 /**
  * One end of a connection, made by a context. Every method is safe to call at any time, from event handlers and
@@ -67,25 +51,18 @@ export class TlsEngine {
   readonly #inbound: Inbound;
   readonly #outbound: Outbound;
   readonly #aftermath: Aftermath;
-  readonly #flow: Flow<HandshakeResult>;
+  readonly #parts: Parts;
+  readonly #run: HandshakeRun;
+  readonly #intake: Intake;
+  readonly #events = new Events();
   #after: After | undefined;
-  #suspension: Suspension | undefined;
-  #running = false;
   #started = false;
-  #processing = false;
   #state: StateName = "START";
   #result: HandshakeResult | undefined;
   #earlyExporter: ExporterSecret | undefined;
   #error: TlsError | undefined;
-  #aborting: TlsError | undefined;
   #accepted = false;
   #flightTaken = false;
-  #readClosed = false;
-  #endOfInput = false;
-  #events: EngineEvent[] = [];
-  #listener: ((event: EngineEvent) => void) | undefined;
-  #progress: (() => void) | undefined;
-  #draining = false;
 
   constructor(side: Side, start: StartFlow, limits: EngineLimits, aftermath: Aftermath = {}) {
     this.side = side;
@@ -95,7 +72,9 @@ export class TlsEngine {
     this.#outgoing = new OutgoingRecords({ ...this.#limits, side }, () => this.#settle());
     this.#inbound = new Inbound(side, this.#incoming, limits.highWaterMark, limits.statelessRetries);
     this.#outbound = new Outbound(this.#outgoing, limits.highWaterMark);
-    this.#flow = start(this.#effects());
+    this.#parts = this.#makeParts();
+    this.#run = new HandshakeRun(start(effectsOn(this.#parts)), this.#parts);
+    this.#intake = new Intake(this.#parts);
   }
 
   /**
@@ -103,15 +82,14 @@ export class TlsEngine {
    * Set before {@link TlsEngine.start}.
    */
   listen(onEvent: (event: EngineEvent) => void, onProgress?: () => void): void {
-    this.#listener = onEvent;
-    this.#progress = onProgress;
+    this.#events.listen(onEvent, onProgress);
   }
 
   /** Begins: a client's ClientHello is in the output afterwards, unless its key share is still a promise. */
   start(): void {
     if (this.#started) return;
     this.#started = true;
-    this.#step(() => this.#flow.next());
+    this.#run.start();
     this.#process();
   }
 
@@ -140,7 +118,7 @@ export class TlsEngine {
 
   /** The peer has sent close_notify and everything before it was read. */
   get ended(): boolean {
-    return this.#readClosed && this.#inbound.empty;
+    return this.#intake.closed && this.#inbound.empty;
   }
 
   /** This side has sent close_notify, or failed. */
@@ -150,12 +128,12 @@ export class TlsEngine {
 
   /** Nothing more will come out of or go into this engine but the output that is left. */
   get done(): boolean {
-    return this.#error !== undefined || (this.#readClosed && this.#outbound.closed);
+    return this.#error !== undefined || (this.#intake.closed && this.#outbound.closed);
   }
 
   /** Something asynchronous is under way: an operation of the handshake, or records in protection. */
   get busy(): boolean {
-    return this.#suspension?.need === "promise" || this.#incoming.busy || this.#outgoing.busy;
+    return this.#run.busy || this.#incoming.busy || this.#outgoing.busy;
   }
 
   /** Bytes that {@link TlsEngine.receive} would take now. */
@@ -181,7 +159,7 @@ export class TlsEngine {
    */
   receive(bytes: Uint8Array): number {
     // RFC 8446 6.1: what follows a closure alert is ignored.
-    if (this.#error !== undefined || this.#readClosed) return bytes.length;
+    if (this.#error !== undefined || this.#intake.closed) return bytes.length;
     const taken = Math.min(bytes.length, this.room);
     // A Buffer's `slice` would not copy.
     this.#incoming.reader.push(new Uint8Array(bytes.buffer, bytes.byteOffset, taken));
@@ -195,7 +173,7 @@ export class TlsEngine {
 
   /** The byte stream from the peer has ended. Without close_notify before it, that is a truncation. */
   receiveEnd(): void {
-    this.#endOfInput = true;
+    this.#intake.end();
     this.#process();
   }
 
@@ -218,7 +196,7 @@ export class TlsEngine {
     if (this.#outbound.closing) throw this.#own("ERR_TLS_CLOSED");
     let taken = 0;
     this.#guard(() => {
-      taken = this.#outbound.write(data, !this.#running);
+      taken = this.#outbound.write(data, !this.#run.running);
     });
     this.#settle();
     return taken;
@@ -251,11 +229,7 @@ export class TlsEngine {
 
   #export(from: ExporterSecret | undefined, length: number, label: string, context: Uint8Array): Uint8Array {
     if (from === undefined || this.done) throw this.#own("ERR_TLS_CLOSED");
-    const { hash, secret } = from;
-    if (!Number.isInteger(length) || length < 1 || length > 255 * hash.length)
-      throw fault("ERR_TLS_OPTION", `${length} bytes of keying material, not 1 to ${255 * hash.length}`);
-    if (!/^[\x20-\x7e]{1,249}$/.test(label)) throw fault("ERR_TLS_OPTION", "a label is 1 to 249 ASCII characters");
-    return exportKeyingMaterial(hash, secret, label, context, length);
+    return exportFrom(from, length, label, context);
   }
 
   /**
@@ -306,14 +280,14 @@ export class TlsEngine {
 
   /** The same as {@link TlsEngine.takeOutput} without joining: one array for each record, in order, for a gathering write. */
   takeOutputs(): Uint8Array[] {
-    if (!this.#running && this.#error === undefined) this.#guard(() => this.#outbound.pay());
+    if (!this.#run.running && this.#error === undefined) this.#guard(() => this.#outbound.pay());
     if (this.#result !== undefined) this.#flightTaken = true;
     let output: Uint8Array[] = [];
     this.#guard(() => {
       output = this.#outgoing.take();
     });
     // Protection that has failed meanwhile is found here and nowhere else.
-    if (this.#events.length > 0) this.#settle();
+    if (this.#events.waiting) this.#settle();
     return output;
   }
 
@@ -328,8 +302,7 @@ export class TlsEngine {
   /** Ends the connection at once, with user_canceled or the alert of `error`. */
   abort(error: TlsError = fault("ERR_TLS_ABORTED")): void {
     if (this.done) return;
-    if (this.#running) this.#aborting = error;
-    else this.#fail(error);
+    if (!this.#run.abort(error)) this.#fail(error);
     this.#settle();
   }
 
@@ -361,49 +334,51 @@ export class TlsEngine {
     return context;
   }
 
-  #effects(): HandshakeEffects {
-    const incoming = this.#incoming;
-    const outgoing = this.#outgoing;
-    const observer = this.#limits.observer;
+  #makeParts(): Parts {
+    const engine = this;
     return {
-      send: (epoch, message) => {
-        this.#assertWanted();
-        outgoing.sendHandshake(epoch, message);
+      side: this.side,
+      observer: this.#limits.observer,
+      incoming: this.#incoming,
+      outgoing: this.#outgoing,
+      inbound: this.#inbound,
+      outbound: this.#outbound,
+      events: this.#events,
+      get state() {
+        return engine.#state;
       },
-      install: (direction, epoch, suite, secret) => {
-        this.#assertWanted();
-        if (direction === "read") incoming.install(epoch, suite, secret);
-        else outgoing.install(epoch, suite, secret);
+      get dead() {
+        return engine.#error !== undefined;
       },
-      assertAligned: () => incoming.assertAligned(),
-      discard: () => outgoing.discard(),
-      openEarlyData: (limit, exporter) => {
-        this.#earlyExporter = exporter;
-        if (this.side === "client") this.#outbound.allowEarlyData(limit);
-        else this.#inbound.allowEarlyData(limit);
+      get alive() {
+        return engine.#started && engine.#error === undefined;
       },
-      closeEarlyData: (outcome) => {
-        this.#outbound.allowEarlyData(0);
-        this.#events.push({ type: "early_data", outcome });
+      get run() {
+        return engine.#run;
       },
-      skipEarlyData: (how, limit) => incoming.skipEarlyData(how, limit),
-      limitRecords: (direction, limit, unprotected) => {
-        if (direction === "read") incoming.limit(limit);
-        else outgoing.limit(limit, unprotected);
+      get after() {
+        return engine.#after;
       },
-      compatibilityMode: () => outgoing.wantCompatibility(),
-      allowApplicationData: () => {
-        this.#outbound.allowed = true;
-      },
+      assertWanted: () => this.#run.assertWanted(),
       enter: (state) => this.#enter(state),
-      reveal: (label, clientRandom, secret) => observer?.({ kind: "secret", label, clientRandom, secret }),
+      keepEarlyExporter: (exporter) => {
+        this.#earlyExporter = exporter;
+      },
+      flush: () => this.#outgoing.flush(),
+      complete: (result) => this.#complete(result),
+      stepped: () => this.#flushOutbound(),
+      resumed: () => this.#process(),
       emit: (event) => this.#events.push(event),
+      noteAccepted: () => this.#noteAccepted(),
+      guard: (action) => {
+        if (this.#error === undefined && !this.#outbound.closed) this.#guard(action);
+      },
+      identified: (facts) => this.#identify(facts),
+      fail: (cause) => {
+        if (!this.done) this.#fail(cause);
+      },
+      settle: () => this.#settle(),
     };
-  }
-
-  /** A callback may have aborted: then the flow must not go on to say who this side is. */
-  #assertWanted(): void {
-    if (this.#aborting !== undefined) throw this.#aborting;
   }
 
   #enter(state: StateName): void {
@@ -412,77 +387,12 @@ export class TlsEngine {
     this.#limits.observer?.({ kind: "state", state });
   }
 
-  /** Runs the flow up to its next suspension. */
-  #step(resume: () => IteratorResult<Suspension, HandshakeResult>): void {
-    // An observer may have ended it meanwhile.
-    if (this.#error !== undefined) return;
-    this.#suspension = undefined;
-    this.#running = true;
-    let step: IteratorResult<Suspension, HandshakeResult>;
-    try {
-      step = resume();
-      if (this.#aborting === undefined) this.#outgoing.flush();
-    } catch (error) {
-      this.#running = false;
-      this.#fail(error);
-      return;
-    }
-    this.#running = false;
-    // Before an abort takes effect: an abandoned promise needs its handlers too.
-    if (!step.done) this.#suspend(step.value);
-    if (this.#aborting !== undefined) this.#fail(this.#aborting);
-    else if (step.done) this.#complete(step.value);
-    this.#flushOutbound();
-  }
-
-  #suspend(suspension: Suspension): void {
-    this.#suspension = suspension;
-    if (suspension.need === "message") {
-      this.#enter(suspension.state);
-      return;
-    }
-    const { operation, promise } = suspension;
-    this.#limits.observer?.({ kind: "operation", operation, phase: "suspended" });
-    // An abandoned promise keeps its handlers, and its late result finds another suspension or none.
-    const settle = (resume: () => IteratorResult<Suspension, HandshakeResult>) => {
-      if (this.#suspension !== suspension) return;
-      this.#limits.observer?.({ kind: "operation", operation, phase: "resumed" });
-      this.#step(resume);
-      this.#process();
-    };
-    // Through a real promise, which unwraps thenables of thenables and settles once.
-    Promise.resolve(promise).then(
-      (value) => settle(() => this.#flow.next(value)),
-      (reason) => settle(() => this.#flow.throw(reason)),
-    );
-  }
-
   #complete(result: HandshakeResult): void {
     this.#result = result;
     this.#enter("CONNECTED");
     if (this.side === "server") this.#accepted = true;
     this.#events.push({ type: "handshake", result });
-    this.#after = new After(
-      {
-        side: this.side,
-        aftermath: this.#aftermath,
-        incoming: this.#incoming,
-        outgoing: this.#outgoing,
-        inbound: this.#inbound,
-        outbound: this.#outbound,
-        emit: (event) => this.#events.push(event),
-        noteAccepted: () => this.#noteAccepted(),
-        guard: (action) => {
-          if (this.#error === undefined && !this.#outbound.closed) this.#guard(action);
-        },
-        identified: (facts) => this.#identify(facts),
-        fail: (cause) => {
-          if (!this.done) this.#fail(cause);
-        },
-        settle: () => this.#settle(),
-      },
-      result,
-    );
+    this.#after = new After(this.#parts, this.#aftermath, result);
     this.#after.begin();
   }
 
@@ -491,77 +401,10 @@ export class TlsEngine {
     this.#result = handshakeResult({ ...result, ...facts }, result);
   }
 
-  /** Works through what has been received as far as states and queues allow, then tells the listener. */
+  /** Works through what has been received, then tells the listener. */
   #process(): void {
-    if (!this.#processing && !this.#running) {
-      this.#processing = true;
-      try {
-        while (this.#advance()) {
-          // Until nothing moves.
-        }
-      } catch (error) {
-        this.#fail(error);
-      } finally {
-        this.#processing = false;
-      }
-    }
+    this.#intake.process();
     this.#settle();
-  }
-
-  /** One message or record; false when there is nothing to do now. */
-  #advance(): boolean {
-    if (this.#error !== undefined || this.#readClosed || !this.#started) return false;
-    if (this.#suspension?.need === "promise") return false;
-    const message = this.#incoming.messages.next();
-    if (message !== undefined) {
-      this.#deliver(message);
-      return true;
-    }
-    if (this.#inbound.full) return false;
-    const record = this.#incoming.next();
-    if (record !== undefined) {
-      const outcome = this.#inbound.accept(record, this.#result !== undefined);
-      if (outcome === "data") this.#noteAccepted();
-      if (outcome === "early_data") this.#events.push({ type: "early_data", outcome: "accepted" });
-      if (outcome === "closed") {
-        this.#readClosed = true;
-        this.#incoming.wipe();
-        this.#events.push({ type: "end" });
-      }
-      return true;
-    }
-    if (this.#endOfInput && !this.#incoming.busy)
-      throw fault("ERR_SSL_UNEXPECTED_EOF_WHILE_READING", this.#result ? undefined : "during the handshake");
-    return false;
-  }
-
-  /** The only place that holds a message against what is legal. */
-  #deliver(message: HandshakeMessage): void {
-    const expecting = this.#expecting();
-    this.#limits.observer?.({
-      kind: "message",
-      direction: "received",
-      epoch: this.#incoming.epoch,
-      type: message.type,
-      bytes: message.bytes,
-    });
-    if (!expecting.includes(message.type)) {
-      throw fault(
-        "ERR_SSL_UNEXPECTED_MESSAGE",
-        `${message.type} in state ${this.#state}, which expects ${expecting.join(" or ") || "nothing"}`,
-      );
-    }
-    if (this.#after !== undefined) {
-      this.#after.deliver(message);
-      return;
-    }
-    this.#inbound.peerHello = true;
-    this.#step(() => this.#flow.next(message));
-  }
-
-  #expecting(): readonly HandshakeName[] {
-    if (this.#after !== undefined) return this.#after.expecting;
-    return this.#suspension?.need === "message" ? this.#suspension.expecting : [];
   }
 
   #noteAccepted(): void {
@@ -573,7 +416,7 @@ export class TlsEngine {
   }
 
   #flushOutbound(): void {
-    if (this.#running || this.#error !== undefined) return;
+    if (this.#run.running || this.#error !== undefined) return;
     this.#guard(() => this.#outbound.flush());
     if (this.#outbound.closed) this.#outgoing.wipe();
   }
@@ -585,8 +428,7 @@ export class TlsEngine {
     error.side ??= this.side;
     error.stage ??= this.#state;
     this.#error = error;
-    this.#suspension = undefined;
-    if (!this.#running) this.#flow.return(undefined as never);
+    this.#run.end();
     try {
       this.#outbound.fail(error, this.#result !== undefined);
     } finally {
@@ -611,17 +453,11 @@ export class TlsEngine {
     }
   }
 
-  /** Hands out queued events and the word that something may have changed. */
+  /** Hands out events, unless this comes from within the engine's own work. */
   #settle(): void {
-    if (this.#running || this.#processing || this.#draining) return;
-    this.#draining = true;
-    try {
-      for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) this.#listener?.(event);
-    } finally {
-      this.#draining = false;
-      // Here, since a listener may have ended the connection.
+    if (this.#run.running || this.#intake.processing) return;
+    this.#events.drain(() => {
       if (this.done) wipe(this.#result?.exporterSecret, this.#result?.resumptionSecret, this.#earlyExporter?.secret);
-    }
-    this.#progress?.();
+    });
   }
 }

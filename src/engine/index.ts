@@ -6,8 +6,8 @@ import { everyFeature } from "./features/index.ts";
 
 export type { ClientOptions } from "./client-options.ts";
 export { type EngineContext, serverContext } from "./context.ts";
-export type { EngineEvent } from "./engine.ts";
 export { TlsEngine } from "./engine.ts";
+export type { EngineEvent } from "./events.ts";
 export { type IdentityOptions, resolveIdentity } from "./identity.ts";
 export type { Direction, Observation, Observer } from "./observer.ts";
 export { padTo } from "./padding.ts";

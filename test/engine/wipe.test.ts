@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { type ClientOptions, resolveClient } from "../../src/engine/client-options.ts";
-import { resolveLimits } from "../../src/engine/common-options.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
 import { everyFeature } from "../../src/engine/features/index.ts";
+import { resolveLimits } from "../../src/engine/limits.ts";
 import { resolveServer } from "../../src/engine/server-options.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";
 import type { HandshakeEffects } from "../../src/handshake/io.ts";

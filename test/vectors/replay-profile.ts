@@ -25,9 +25,9 @@ import {
 import { decode, type Schema } from "../../src/codec/schema.ts";
 import type { CryptoProvider, Group, KeyShare } from "../../src/crypto/provider.ts";
 import { clientAftermath, serverAftermath } from "../../src/engine/aftermath.ts";
-import { resolveLimits } from "../../src/engine/common-options.ts";
 import { TlsEngine } from "../../src/engine/engine.ts";
 import { everyFeature } from "../../src/engine/features/index.ts";
+import { resolveLimits } from "../../src/engine/limits.ts";
 import type { Observation } from "../../src/engine/observer.ts";
 import type { HandshakeName } from "../../src/flow.ts";
 import { clientHandshake } from "../../src/handshake/client.ts";

@@ -2,7 +2,8 @@
 import { fault } from "../../errors.ts";
 import { type CertificateCompressions, certificateCompressions } from "../../handshake/compression.ts";
 import type { ClientFeature } from "../client-options.ts";
-import { type CommonOptions, DEFAULT_MAX_MESSAGE } from "../common-options.ts";
+import type { CommonOptions } from "../common-options.ts";
+import { DEFAULT_MAX_MESSAGE } from "../limits.ts";
 
 /**
  * Compressed certificates (RFC 8879), for a client's `features`: the option `certificateCompression`, which brings the

@@ -4,9 +4,9 @@ import { SignatureScheme, type SignatureSchemeName } from "../../codec/registry.
 import { nodeProvider } from "../../crypto/node.ts";
 import type { Aftermath } from "../../engine/after.ts";
 import { clientAftermath, serverAftermath } from "../../engine/aftermath.ts";
-import { resolveLimits } from "../../engine/common-options.ts";
-import { type EngineLimits, type StartFlow, TlsEngine } from "../../engine/engine.ts";
+import { type StartFlow, TlsEngine } from "../../engine/engine.ts";
 import { everyFeature } from "../../engine/features/index.ts";
+import { type EngineLimits, resolveLimits } from "../../engine/limits.ts";
 import type { Side } from "../../errors.ts";
 import type { Awaitable, Flow } from "../../flow.ts";
 import { clientHandshake } from "../../handshake/client.ts";

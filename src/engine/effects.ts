@@ -1,0 +1,63 @@
+/** What a handshake flow does, done to records: the only place where the two meet. */
+import type { Side } from "../errors.ts";
+import type { StateName } from "../flow.ts";
+import type { ExporterSecret, HandshakeEffects } from "../handshake/io.ts";
+import type { Events } from "./events.ts";
+import type { Inbound } from "./inbound.ts";
+import type { IncomingRecords } from "./incoming.ts";
+import type { Observer } from "./observer.ts";
+import type { Outbound } from "./outbound.ts";
+import type { OutgoingRecords } from "./outgoing.ts";
+
+/** The connection that a flow has its effects on. */
+export interface EffectsHost {
+  readonly side: Side;
+  readonly observer: Observer | undefined;
+  readonly incoming: IncomingRecords;
+  readonly outgoing: OutgoingRecords;
+  readonly inbound: Inbound;
+  readonly outbound: Outbound;
+  readonly events: Events;
+  /** Throws where this side has been aborted meanwhile. */
+  assertWanted(): void;
+  enter(state: StateName): void;
+  keepEarlyExporter(exporter: ExporterSecret): void;
+}
+
+export function effectsOn(host: EffectsHost): HandshakeEffects {
+  const { side, observer, incoming, outgoing, inbound, outbound, events } = host;
+  return {
+    send: (epoch, message) => {
+      host.assertWanted();
+      outgoing.sendHandshake(epoch, message);
+    },
+    install: (direction, epoch, suite, secret) => {
+      host.assertWanted();
+      if (direction === "read") incoming.install(epoch, suite, secret);
+      else outgoing.install(epoch, suite, secret);
+    },
+    assertAligned: () => incoming.assertAligned(),
+    discard: () => outgoing.discard(),
+    openEarlyData: (limit, exporter) => {
+      host.keepEarlyExporter(exporter);
+      if (side === "client") outbound.allowEarlyData(limit);
+      else inbound.allowEarlyData(limit);
+    },
+    closeEarlyData: (outcome) => {
+      outbound.allowEarlyData(0);
+      events.push({ type: "early_data", outcome });
+    },
+    skipEarlyData: (how, limit) => incoming.skipEarlyData(how, limit),
+    limitRecords: (direction, limit, unprotected) => {
+      if (direction === "read") incoming.limit(limit);
+      else outgoing.limit(limit, unprotected);
+    },
+    compatibilityMode: () => outgoing.wantCompatibility(),
+    allowApplicationData: () => {
+      outbound.allowed = true;
+    },
+    enter: (state) => host.enter(state),
+    reveal: (label, clientRandom, secret) => observer?.({ kind: "secret", label, clientRandom, secret }),
+    emit: (event) => events.push(event),
+  };
+}

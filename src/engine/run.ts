@@ -1,0 +1,124 @@
+/** Runs the flow of one handshake from suspension to suspension. */
+import type { HandshakeMessage } from "../codec/messages.ts";
+import type { TlsError } from "../errors.ts";
+import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
+import type { HandshakeResult } from "../handshake/config.ts";
+import type { Observer } from "./observer.ts";
+
+/** The connection that a flow belongs to. */
+export interface RunHost {
+  readonly observer: Observer | undefined;
+  /** Nothing goes on after a failure. */
+  readonly dead: boolean;
+  enter(state: StateName): void;
+  /** The flow has suspended: what it said goes out. */
+  flush(): void;
+  complete(result: HandshakeResult): void;
+  fail(cause: unknown): void;
+  /** A step is over, whatever came of it. */
+  stepped(): void;
+  /** What a flow waited for has come, and it has gone on. */
+  resumed(): void;
+}
+
+type Step = IteratorResult<Suspension, HandshakeResult>;
+
+export class HandshakeRun {
+  readonly #flow: Flow<HandshakeResult>;
+  readonly #host: RunHost;
+  #suspension: Suspension | undefined;
+  #running = false;
+  #aborting: TlsError | undefined;
+
+  constructor(flow: Flow<HandshakeResult>, host: RunHost) {
+    this.#flow = flow;
+    this.#host = host;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** It waits for something other than a message. */
+  get busy(): boolean {
+    return this.#suspension?.need === "promise";
+  }
+
+  /** The messages that may come next. */
+  get expecting(): readonly HandshakeName[] {
+    return this.#suspension?.need === "message" ? this.#suspension.expecting : [];
+  }
+
+  start(): void {
+    this.#step(() => this.#flow.next());
+  }
+
+  /** One of the messages expected. */
+  deliver(message: HandshakeMessage): void {
+    this.#step(() => this.#flow.next(message));
+  }
+
+  /** Ends a flow that is running, as soon as it stops. @returns False when it is not running. */
+  abort(error: TlsError): boolean {
+    if (this.#running) this.#aborting = error;
+    return this.#running;
+  }
+
+  /** A callback may have aborted: then the flow must not go on to say who this side is. */
+  assertWanted(): void {
+    if (this.#aborting !== undefined) throw this.#aborting;
+  }
+
+  /** Lets go of the flow, so that it wipes what it holds. */
+  end(): void {
+    this.#suspension = undefined;
+    if (!this.#running) this.#flow.return(undefined as never);
+  }
+
+  /** Runs the flow up to its next suspension. */
+  #step(resume: () => Step): void {
+    const host = this.#host;
+    // An observer may have ended it meanwhile.
+    if (host.dead) return;
+    this.#suspension = undefined;
+    this.#running = true;
+    let step: Step;
+    try {
+      step = resume();
+      if (this.#aborting === undefined) host.flush();
+    } catch (error) {
+      this.#running = false;
+      host.fail(error);
+      return;
+    }
+    this.#running = false;
+    // Before an abort takes effect: an abandoned promise needs its handlers too.
+    if (!step.done) this.#suspend(step.value);
+    if (this.#aborting !== undefined) host.fail(this.#aborting);
+    else if (step.done) host.complete(step.value);
+    host.stepped();
+  }
+
+  #suspend(suspension: Suspension): void {
+    const { observer } = this.#host;
+    this.#suspension = suspension;
+    if (suspension.need === "message") {
+      this.#host.enter(suspension.state);
+      return;
+    }
+    const { operation, promise } = suspension;
+    observer?.({ kind: "operation", operation, phase: "suspended" });
+    // An abandoned promise keeps its handlers, and its late result finds another suspension or none.
+    const settle = (resume: () => Step) => {
+      if (this.#suspension !== suspension) return;
+      observer?.({ kind: "operation", operation, phase: "resumed" });
+      this.#step(resume);
+      this.#host.resumed();
+    };
+    // Through a real promise, which unwraps thenables of thenables and settles once.
+    Promise.resolve(promise).then(
+      (value) => settle(() => this.#flow.next(value)),
+      (reason) => settle(() => this.#flow.throw(reason)),
+    );
+  }
+}
