@@ -23,22 +23,28 @@ interface Scheme {
 
 const pure = (type: PureSchemeName): Scheme => ({ algorithm: { type }, key: type });
 
-/** In order of preference within one kind of key. The salt is as long as the digest (RFC 8446 4.2.3). */
+const ecdsa = (hash: HashName, curve: Curve): Scheme => ({ algorithm: { type: "ecdsa", hash }, key: "ec", curve });
+const pss = (hash: HashName, key: "rsa" | "rsa-pss"): Scheme => ({
+  algorithm: { type: "rsa-pss", hash, saltLength: HASH_LENGTH[hash] },
+  key,
+});
+
+/** In order of preference: cheap and common first. The salt is as long as the digest (RFC 8446 4.2.3). */
 const SCHEMES: { readonly [Name in SignatureSchemeName]: Scheme } = {
-  ecdsa_secp256r1_sha256: { algorithm: { type: "ecdsa", hash: "sha256" }, key: "ec", curve: "P-256" },
-  ecdsa_secp384r1_sha384: { algorithm: { type: "ecdsa", hash: "sha384" }, key: "ec", curve: "P-384" },
-  ecdsa_secp521r1_sha512: { algorithm: { type: "ecdsa", hash: "sha512" }, key: "ec", curve: "P-521" },
-  ed25519: pure("ed25519"),
-  ed448: pure("ed448"),
-  mldsa44: pure("mldsa44"),
-  mldsa65: pure("mldsa65"),
-  mldsa87: pure("mldsa87"),
-  rsa_pss_rsae_sha256: { algorithm: { type: "rsa-pss", hash: "sha256", saltLength: 32 }, key: "rsa" },
-  rsa_pss_rsae_sha384: { algorithm: { type: "rsa-pss", hash: "sha384", saltLength: 48 }, key: "rsa" },
-  rsa_pss_rsae_sha512: { algorithm: { type: "rsa-pss", hash: "sha512", saltLength: 64 }, key: "rsa" },
-  rsa_pss_pss_sha256: { algorithm: { type: "rsa-pss", hash: "sha256", saltLength: 32 }, key: "rsa-pss" },
-  rsa_pss_pss_sha384: { algorithm: { type: "rsa-pss", hash: "sha384", saltLength: 48 }, key: "rsa-pss" },
-  rsa_pss_pss_sha512: { algorithm: { type: "rsa-pss", hash: "sha512", saltLength: 64 }, key: "rsa-pss" },
+  ecdsa_secp256r1_sha256: /* @__PURE__ */ ecdsa("sha256", "P-256"),
+  ed25519: /* @__PURE__ */ pure("ed25519"),
+  ecdsa_secp384r1_sha384: /* @__PURE__ */ ecdsa("sha384", "P-384"),
+  ecdsa_secp521r1_sha512: /* @__PURE__ */ ecdsa("sha512", "P-521"),
+  rsa_pss_rsae_sha256: /* @__PURE__ */ pss("sha256", "rsa"),
+  rsa_pss_rsae_sha384: /* @__PURE__ */ pss("sha384", "rsa"),
+  rsa_pss_rsae_sha512: /* @__PURE__ */ pss("sha512", "rsa"),
+  rsa_pss_pss_sha256: /* @__PURE__ */ pss("sha256", "rsa-pss"),
+  rsa_pss_pss_sha384: /* @__PURE__ */ pss("sha384", "rsa-pss"),
+  rsa_pss_pss_sha512: /* @__PURE__ */ pss("sha512", "rsa-pss"),
+  ed448: /* @__PURE__ */ pure("ed448"),
+  mldsa44: /* @__PURE__ */ pure("mldsa44"),
+  mldsa65: /* @__PURE__ */ pure("mldsa65"),
+  mldsa87: /* @__PURE__ */ pure("mldsa87"),
 };
 
 /** True for a scheme, or the type of a key or an algorithm, that is not offered unless it is named. */
@@ -49,6 +55,15 @@ export function isOptional(name: SignatureSchemeName | KeyAlgorithm["type"] | Si
 /** The TLS 1.3 schemes that a key can sign with, in order of preference. */
 export function schemesFor(key: KeyAlgorithm): SignatureSchemeName[] {
   return (Object.keys(SCHEMES) as SignatureSchemeName[]).filter((name) => schemeFits(name, key));
+}
+
+/** The TLS 1.3 schemes that a provider verifies, in order of preference. */
+export function verifiableSchemes(provider: CryptoProvider): SignatureSchemeName[] {
+  return (Object.keys(SCHEMES) as SignatureSchemeName[]).filter((name) => {
+    const { algorithm, key: type, curve } = SCHEMES[name];
+    // Of RSA, 2048 bits carry any of them.
+    return provider.canVerify({ type, curve, bits: 2048 } as KeyAlgorithm, algorithm);
+  });
 }
 
 /** How a TLS 1.3 scheme signs. */
@@ -119,16 +134,19 @@ const pkcs1 = (hash: HashName): CertificateAlgorithm => ({
   algorithm: { type: "rsa-pkcs1", hash },
   parameters: "null",
 });
-const ecdsa = (hash: HashName): CertificateAlgorithm => ({ algorithm: { type: "ecdsa", hash }, parameters: "none" });
+const ecdsaWith = (hash: HashName): CertificateAlgorithm => ({
+  algorithm: { type: "ecdsa", hash },
+  parameters: "none",
+});
 const weak = (name: string): CertificateAlgorithm => ({ algorithm: { type: "weak", name }, parameters: "null" });
 
 const CERTIFICATE_ALGORITHMS: Readonly<Record<string, CertificateAlgorithm>> = {
   "1.2.840.113549.1.1.11": pkcs1("sha256"),
   "1.2.840.113549.1.1.12": pkcs1("sha384"),
   "1.2.840.113549.1.1.13": pkcs1("sha512"),
-  "1.2.840.10045.4.3.2": ecdsa("sha256"),
-  "1.2.840.10045.4.3.3": ecdsa("sha384"),
-  "1.2.840.10045.4.3.4": ecdsa("sha512"),
+  "1.2.840.10045.4.3.2": ecdsaWith("sha256"),
+  "1.2.840.10045.4.3.3": ecdsaWith("sha384"),
+  "1.2.840.10045.4.3.4": ecdsaWith("sha512"),
   "1.2.840.113549.1.1.2": weak("md2WithRSAEncryption"),
   "1.2.840.113549.1.1.3": weak("md4WithRSAEncryption"),
   "1.2.840.113549.1.1.4": weak("md5WithRSAEncryption"),

@@ -5,8 +5,8 @@ import {
   SignatureScheme,
   type SignatureSchemeName,
 } from "../codec/registry.ts";
-import type { CryptoProvider, KeyAlgorithm } from "../crypto/provider.ts";
-import { isOptional, schemeAlgorithm } from "../crypto/signatures.ts";
+import type { CryptoProvider } from "../crypto/provider.ts";
+import { isOptional, verifiableSchemes } from "../crypto/signatures.ts";
 import { fault } from "../errors.ts";
 import type { Awaitable } from "../flow.ts";
 import type { CertificateCompression } from "../handshake/compression.ts";
@@ -199,41 +199,6 @@ function pick<T extends { readonly name: string }>(
     return found;
   });
 }
-
-const PROBES: readonly KeyAlgorithm[] = [
-  { type: "ec", curve: "P-256" },
-  { type: "ec", curve: "P-384" },
-  { type: "ec", curve: "P-521" },
-  { type: "ed25519" },
-  { type: "rsa", bits: 2048 },
-  { type: "rsa-pss", bits: 2048 },
-  { type: "ed448" },
-  { type: "mldsa44" },
-  { type: "mldsa65" },
-  { type: "mldsa87" },
-];
-
-function verifiableSchemes(provider: CryptoProvider): readonly SignatureSchemeName[] {
-  return SCHEME_PREFERENCE.filter((name) => PROBES.some((key) => provider.canVerify(key, schemeAlgorithm(name))));
-}
-
-/** Cheap and common first. */
-const SCHEME_PREFERENCE: readonly SignatureSchemeName[] = [
-  "ecdsa_secp256r1_sha256",
-  "ed25519",
-  "ecdsa_secp384r1_sha384",
-  "ecdsa_secp521r1_sha512",
-  "rsa_pss_rsae_sha256",
-  "rsa_pss_rsae_sha384",
-  "rsa_pss_rsae_sha512",
-  "rsa_pss_pss_sha256",
-  "rsa_pss_pss_sha384",
-  "rsa_pss_pss_sha512",
-  "ed448",
-  "mldsa44",
-  "mldsa65",
-  "mldsa87",
-];
 
 /** Options that are not supported are refused, never ignored. */
 export function assertKnown(options: object, known: readonly string[]): void {

@@ -1,7 +1,8 @@
 /** From options to a session: what the entry points share, each with a provider of its own as default. */
 import type { CryptoProvider } from "../crypto/provider.ts";
-import type { ClientOptions, EngineContext, ServerOptions } from "../engine/index.ts";
+import type { ClientOptions, EngineContext, ServerOptions, TlsEngine } from "../engine/index.ts";
 import { fault, type Side } from "../errors.ts";
+import { CertificateRequests } from "./requests.ts";
 import { type ClientSessionOptions, checkDelays, establish, type SessionOptions, type TlsSession } from "./session.ts";
 import type { ByteStream } from "./stream.ts";
 
@@ -43,13 +44,16 @@ export function openClient(
   session: ClientSessionOptions | undefined,
   { prepare, provider }: Entry<ClientOptions>,
 ): Promise<TlsSession> {
-  if (isContext(options)) return open("client", options, stream, session ?? {});
+  const open = (context: EngineContext, own: ClientSessionOptions) => {
+    const engine = engineFor("client", context, own);
+    return establish(engine, typeof stream === "function" ? stream() : stream, own, undefined);
+  };
+  if (isContext(options)) return open(options, session ?? {});
   if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
   const { earlyData, ...rest } = options;
   const [configuration, own] = splitOptions(rest);
-  const offer = earlyData === undefined ? {} : { offerEarlyData: true };
-  const context = prepare(withDefaults({ ...offer, ...configuration }, provider));
-  return open("client", context, stream, { ...own, earlyData });
+  const early = earlyData === undefined ? {} : { offerEarlyData: configuration.offerEarlyData ?? true };
+  return open(prepare(withDefaults({ ...configuration, ...early }, provider)), { ...own, earlyData });
 }
 
 /** A server's session. */
@@ -59,10 +63,15 @@ export function openServer(
   session: SessionOptions | undefined,
   { prepare, provider }: Entry<ServerOptions>,
 ): Promise<TlsSession> {
-  if (isContext(options)) return open("server", options, stream, session ?? {});
+  const open = (context: EngineContext, own: ClientSessionOptions) => {
+    if (own.earlyData !== undefined) throw fault("ERR_TLS_OPTION", "a server sends no early data");
+    const engine = engineFor("server", context, own);
+    return establish(engine, stream, own, new CertificateRequests(engine));
+  };
+  if (isContext(options)) return open(options, session ?? {});
   if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
   const [configuration, own] = splitOptions(options);
-  return open("server", prepare(withDefaults(configuration, provider)), stream, own);
+  return open(prepare(withDefaults(configuration, provider)), own);
 }
 
 export function isContext(options: object): options is EngineContext {
@@ -83,18 +92,12 @@ export function splitOptions<T extends SessionOptions>(options: T): [Omit<T, key
   return [configuration, { signal, handshakeTimeout, idleTimeout, onEvent }];
 }
 
-function open(
-  side: Side,
-  context: EngineContext,
-  stream: ByteStream | (() => ByteStream),
-  session: ClientSessionOptions,
-): Promise<TlsSession> {
+/** A fresh engine for a session whose own options are good. */
+function engineFor(side: Side, context: EngineContext, session: ClientSessionOptions): TlsEngine {
   const unknown = Object.keys(session).find((name) => !SESSION_NAMES.some((known) => known === name));
   if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `a session has no option "${unknown}"`);
   checkDelays(session);
-  if (side === "server" && session.earlyData !== undefined)
-    throw fault("ERR_TLS_OPTION", "a server sends no early data");
   const engine = context.engine();
   if (engine.side !== side) throw fault("ERR_TLS_OPTION", `a ${engine.side}'s context for a ${side}`);
-  return establish(engine, typeof stream === "function" ? stream() : stream, session);
+  return engine;
 }

@@ -1,13 +1,13 @@
 /** A TLS connection over a byte stream: plaintext in and out, who the peer is, and how it ends. */
 
 import { join } from "../bytes/bytes.ts";
-import { toHex } from "../bytes/hex.ts";
 import type { EngineEvent, TlsEngine } from "../engine/index.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { Drive } from "./drive.ts";
-import { type ByteStream, bytesOf, type Deferred, deferred } from "./stream.ts";
+import type { CertificateRequests } from "./requests.ts";
+import { type ByteStream, bytesOf, deferred } from "./stream.ts";
 
 /** What a session tells besides its data. */
 export type SessionEvent = Extract<
@@ -126,10 +126,16 @@ const MAX_DELAY = 0x7fffffff;
 /**
  * Runs an engine over a byte stream up to the end of its handshake. The stream is the session's from now on.
  *
+ * @param requests - A server's.
  * @throws TlsError what made the handshake fail; `ERR_TLS_ABORTED`, `ERR_TLS_HANDSHAKE_TIMEOUT`, `ERR_TLS_TRANSPORT`.
  */
-export function establish(engine: TlsEngine, stream: ByteStream, options: ClientSessionOptions): Promise<TlsSession> {
-  return new Connection(engine, stream, options).established;
+export function establish(
+  engine: TlsEngine,
+  stream: ByteStream,
+  options: ClientSessionOptions,
+  requests: CertificateRequests | undefined,
+): Promise<TlsSession> {
+  return new Connection(engine, stream, options, requests).established;
 }
 
 class Connection {
@@ -157,13 +163,17 @@ class Connection {
   #earlyData: Uint8Array | undefined;
   #earlySent = false;
   #earlyReceived: Uint8Array[] = [];
-  #peerEnded = false;
-  /** By context. */
-  readonly #requests = new Map<string, Deferred<PeerIdentity | undefined>>();
+  readonly #requests: CertificateRequests | undefined;
 
-  constructor(engine: TlsEngine, stream: ByteStream, options: ClientSessionOptions) {
+  constructor(
+    engine: TlsEngine,
+    stream: ByteStream,
+    options: ClientSessionOptions,
+    requests: CertificateRequests | undefined,
+  ) {
     const { signal, handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT } = options;
     this.#engine = engine;
+    this.#requests = requests;
     this.#options = options;
     this.#earlyData = options.earlyData;
     this.#drive = new Drive(engine, stream, {
@@ -284,31 +294,17 @@ class Connection {
       close: () => this.close(),
       abort: (reason) => this.abort(reason),
       updateKeys: (request) => this.#engine.updateKeys(request),
-      requestClientCertificate: () => this.#requestCertificate(),
+      requestClientCertificate: async () => {
+        if (this.#requests !== undefined) return this.#requests.ask();
+        throw fault("ERR_TLS_POST_HANDSHAKE_AUTH", "this is a client");
+      },
       exportKeyingMaterial: (length, label, context) => this.#engine.exportKeyingMaterial(length, label, context),
       channelBinding: (type) => this.#engine.channelBinding(type),
     };
   }
 
-  #requestCertificate(): Promise<PeerIdentity | undefined> {
-    const answer = deferred<PeerIdentity | undefined>();
-    try {
-      if (this.#peerEnded) throw fault("ERR_TLS_CLOSED", "the client has sent close_notify");
-      const context = this.#engine.requestClientCertificate();
-      if (this.#engine.error !== undefined) throw this.#engine.error;
-      this.#requests.set(toHex(context), answer);
-    } catch (error) {
-      answer.reject(error);
-    }
-    return answer.promise;
-  }
-
-  #dropRequests(error: TlsError): void {
-    for (const { reject } of this.#requests.values()) reject(error);
-    this.#requests.clear();
-  }
-
   #onEvent(event: EngineEvent): void {
+    this.#requests?.take(event);
     switch (event.type) {
       case "handshake":
         if (this.#listenerFailed) return;
@@ -326,16 +322,7 @@ class Connection {
         this.#fail(event.error);
         return;
       case "end":
-        this.#peerEnded = true;
-        this.#dropRequests(fault("ERR_TLS_CLOSED", "the client has sent close_notify"));
         return;
-      case "client_authenticated": {
-        const name = toHex(event.context);
-        this.#requests.get(name)?.resolve(event.facts.peer);
-        this.#requests.delete(name);
-        this.#tell(event);
-        return;
-      }
       default:
         this.#tell(event);
     }
@@ -355,7 +342,7 @@ class Connection {
     this.#established.reject(error);
     this.#accepted.reject(error);
     this.#closed.reject(error);
-    this.#dropRequests(error);
+    this.#requests?.drop(error);
     this.#writableController.error(error);
     for (const wake of this.#idle.splice(0)) wake();
   }
@@ -365,7 +352,7 @@ class Connection {
     const error = this.#engine.error ?? fault("ERR_TLS_CLOSED");
     this.#established.reject(error);
     this.#accepted.reject(error);
-    this.#dropRequests(error);
+    this.#requests?.drop(error);
     this.#closed.resolve();
     this.#onProgress();
   }
