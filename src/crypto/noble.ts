@@ -13,7 +13,7 @@ import { type DiffieHellmanKey, diffieHellman, hybrid, X25519_MLKEM768 } from ".
 import { COORDINATE_LENGTH, type Curve, type PrivateKeyParts, parsePkcs8, parseSpki, usableRsa } from "./keys.ts";
 import { canSignWith, rsaPssSign, rsaVerify } from "./noble-rsa.ts";
 import { aesGcmSuites, NOBLE_HASHES, nobleHashes, nobleSuite, platformRandom } from "./noble-symmetric.ts";
-import type { CryptoProvider, Group, MlKem, PublicKey, SignatureAlgorithm, Signer } from "./provider.ts";
+import type { CryptoProvider, Group, HybridOfX25519, PublicKey, SignatureAlgorithm, Signer } from "./provider.ts";
 import { algorithmFits, isOptional, schemeAlgorithm, schemesFor } from "./signatures.ts";
 
 export { type Extras, type GroupExtra, type SignatureExtra, withExtras } from "./extras.ts";
@@ -93,14 +93,10 @@ function sign(key: PrivateKeyParts, algorithm: SignatureAlgorithm, message: Uint
   return ed25519.sign(message, key.key);
 }
 
-function createProvider(mlKem?: MlKem): CryptoProvider {
+function createProvider(mlKem768?: HybridOfX25519): CryptoProvider {
   const hashes = nobleHashes();
-  const groups = [
-    diffieHellman("x25519", 32, x25519Key),
-    ecdhe("secp256r1", "P-256"),
-    ecdhe("secp384r1", "P-384"),
-    ecdhe("secp521r1", "P-521"),
-  ];
+  const x25519 = diffieHellman("x25519", 32, x25519Key);
+  const groups = [x25519, ecdhe("secp256r1", "P-256"), ecdhe("secp384r1", "P-384"), ecdhe("secp521r1", "P-521")];
   return {
     name: "noble",
     synchronous: true,
@@ -108,8 +104,8 @@ function createProvider(mlKem?: MlKem): CryptoProvider {
     hashes,
     // ChaCha20-Poly1305 is three to four times faster here than AES-GCM.
     suites: [nobleSuite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, chacha20poly1305), ...aesGcmSuites(hashes)],
-    groups: mlKem === undefined ? groups : [hybrid(X25519_MLKEM768, groups, mlKem), ...groups],
-    mlKem768: mlKem,
+    groups: mlKem768 === undefined ? groups : [mlKem768(x25519), ...groups],
+    mlKem768,
     verify,
     canVerify: (key, algorithm) => !isOptional(algorithm.type) && algorithmFits(algorithm, key),
     signer,
@@ -125,7 +121,7 @@ function createProvider(mlKem?: MlKem): CryptoProvider {
  * console.log(suite?.name); // TLS_CHACHA20_POLY1305_SHA256
  * ```
  */
-export const nobleProvider: CryptoProvider = /* @__PURE__ */ createProvider(ml_kem768);
+export const nobleProvider: CryptoProvider = /* @__PURE__ */ createProvider(x25519MlKem768);
 
 /**
  * {@link nobleProvider} without X25519MLKEM768, for who counts bytes: a bundler leaves ML-KEM out then.
@@ -139,7 +135,7 @@ export const nobleProvider: CryptoProvider = /* @__PURE__ */ createProvider(ml_k
 export const classicalProvider: CryptoProvider = /* @__PURE__ */ createProvider();
 
 /**
- * ML-KEM-768 alone (FIPS 203), for X25519MLKEM768 over the X25519 of a platform.
+ * X25519MLKEM768 over the X25519 of a platform, with noble's ML-KEM-768 (FIPS 203).
  *
  * @example
  * ```ts
@@ -148,7 +144,11 @@ export const classicalProvider: CryptoProvider = /* @__PURE__ */ createProvider(
  * console.log(provider.groups[0]?.name); // X25519MLKEM768
  * ```
  */
-export const mlKem768: MlKem = ml_kem768;
+export const mlKem768: HybridOfX25519 = x25519MlKem768;
+
+function x25519MlKem768(x25519: Group): Group {
+  return hybrid(X25519_MLKEM768, [x25519], ml_kem768);
+}
 
 /** The curves that TLS uses by default; P-521's tables can wait. */
 const WARM_CURVES = [p256, p384, ed25519] as const;

@@ -98,6 +98,9 @@ export interface MlKem<Secret = Uint8Array> {
   decapsulate(cipherText: Uint8Array, secretKey: Secret): Uint8Array;
 }
 
+/** Makes X25519MLKEM768 of an X25519 group (draft-ietf-tls-ecdhe-mlkem), and brings its ML-KEM-768 along. */
+export type HybridOfX25519 = (x25519: Group) => Group;
+
 /** A public key as found in a certificate: SubjectPublicKeyInfo, DER. */
 export interface PublicKey {
   /** The whole SubjectPublicKeyInfo, DER. */
@@ -159,7 +162,7 @@ export interface CryptoProvider {
   /** In order of preference. */
   readonly groups: readonly Group[];
   /** For a hybrid over another provider's X25519. */
-  readonly mlKem768?: MlKem | undefined;
+  readonly mlKem768?: HybridOfX25519 | undefined;
   /**
    * True when `signature` is valid. False for anything else, malformed keys and signatures included; never throws on
    * peer data. Keys too weak for the hash are refused by the caller, not here.

@@ -5,7 +5,7 @@
  */
 import { fault, TlsError } from "../errors.ts";
 import type { Awaitable } from "../flow.ts";
-import { checkShare, hybrid as hybridGroup, X25519_MLKEM768 } from "./groups.ts";
+import { checkShare } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve } from "./keys.ts";
 import { aesGcmSuites, nobleHashes, platformRandom } from "./noble-symmetric.ts";
 import type {
@@ -15,9 +15,9 @@ import type {
   CryptoProvider,
   Encapsulation,
   Group,
+  HybridOfX25519,
   KeyAlgorithm,
   KeyShare,
-  MlKem,
   PublicKey,
   SignatureAlgorithm,
 } from "./provider.ts";
@@ -42,7 +42,7 @@ export interface WebCryptoProviderOptions {
   /** Does what the platform cannot. Without it, that is not offered. */
   readonly fallback?: CryptoProvider | undefined;
   /** For X25519MLKEM768, which no platform has. Default: the fallback's. */
-  readonly mlKem768?: MlKem | undefined;
+  readonly mlKem768?: HybridOfX25519 | undefined;
   /** How many public keys of peers and CAs stay imported, the least recently used going first. Default 256. */
   readonly keyCacheSize?: number | undefined;
   /** Called, outside the handshake, when an operation first goes to the fallback. */
@@ -131,7 +131,7 @@ interface PlatformGroup extends Group {
 function candidateGroups(
   platform: WebCryptoPlatform,
   fallback: CryptoProvider | undefined,
-  mlKem768: MlKem | undefined,
+  mlKem768: HybridOfX25519 | undefined,
 ): readonly PlatformGroup[] {
   const alternative = (name: Group["name"]) => fallback?.groups.find((group) => group.name === name);
   const ecdh = (name: Group["name"], curve: Curve) =>
@@ -154,8 +154,8 @@ function candidateGroups(
 }
 
 /** ML-KEM is always a fallback; its X25519 is the platform's where it can be. */
-function hybrid(platform: WebCryptoPlatform, x25519: PlatformGroup, mlKem768: MlKem): PlatformGroup {
-  const { name, generate, encapsulate } = hybridGroup(X25519_MLKEM768, [x25519], mlKem768);
+function hybrid(platform: WebCryptoPlatform, x25519: PlatformGroup, mlKem768: HybridOfX25519): PlatformGroup {
+  const { name, generate, encapsulate } = mlKem768(x25519);
   const noted = () => platform.note("ML-KEM-768", "WebCrypto has none");
   return {
     name,
