@@ -2,7 +2,12 @@
  * The same with WebCrypto alone, for who counts bytes: no elliptic curve, no ML-KEM and no RSA is bundled, and what the
  * platform lacks is not offered. A client is a mutual handshake; whatever else it shall do it is given as `features`.
  */
-import { createWebCryptoProvider, type WebCryptoProvider } from "./crypto/webcrypto.ts";
+import {
+  createMandatoryProvider,
+  createWebCryptoProvider,
+  type WebCryptoProvider,
+  type WebCryptoProviderOptions,
+} from "./crypto/webcrypto.ts";
 import type { ClientFeature, ClientOptions } from "./engine/client-options.ts";
 import { type EngineContext, featuredClient, serverContext as prepareServer } from "./engine/context.ts";
 import { fault } from "./errors.ts";
@@ -44,24 +49,35 @@ export interface Featured {
 
 const prepareClient = ({ features = [], ...options }: ClientOptions & Featured) => featuredClient(options, features);
 
+type Make = (options: WebCryptoProviderOptions) => WebCryptoProvider;
+
 /** For single connections; contexts have one each, with a cache of imported keys that is theirs. */
 let shared: Promise<WebCryptoProvider> | undefined;
 function sharedProvider(): Promise<WebCryptoProvider> {
-  shared ??= warmProvider(0);
+  shared ??= warmProvider(createMandatoryProvider, 0);
   return shared;
 }
 
+let sharedByServers: Promise<WebCryptoProvider> | undefined;
+function serverProvider(): Promise<WebCryptoProvider> {
+  sharedByServers ??= warmProvider(createWebCryptoProvider, 0);
+  return sharedByServers;
+}
+
 /** Without a fallback, what is offered depends on the platform, which has to be tried out first. */
-async function warmProvider(keyCacheSize?: number): Promise<WebCryptoProvider> {
-  const provider = createWebCryptoProvider({ keyCacheSize });
+async function warmProvider(make: Make, keyCacheSize?: number): Promise<WebCryptoProvider> {
+  const provider = make({ keyCacheSize });
   await provider.warmup();
   if (provider.groups.length === 0) throw fault("ERR_TLS_OPTION", "there is no WebCrypto here, and nothing else");
   return provider;
 }
 
 /** The provider to fall back on; none is made where the options have theirs. */
-async function defaultFor(options: Defaults | EngineContext): Promise<() => WebCryptoProvider> {
-  const provider = isContext(options) || options.provider !== undefined ? undefined : await sharedProvider();
+async function defaultFor(
+  options: Defaults | EngineContext,
+  standard: () => Promise<WebCryptoProvider>,
+): Promise<() => WebCryptoProvider> {
+  const provider = isContext(options) || options.provider !== undefined ? undefined : await standard();
   return () => provider as WebCryptoProvider;
 }
 
@@ -93,7 +109,7 @@ export async function warmup(): Promise<void> {
  * ```
  */
 export async function clientContext(options: ClientConfiguration & Featured): Promise<EngineContext> {
-  const provider = options.provider ?? (await warmProvider());
+  const provider = options.provider ?? (await warmProvider(createMandatoryProvider));
   return prepareClient(withDefaults(options, () => provider));
 }
 
@@ -113,13 +129,14 @@ export async function clientContext(options: ClientConfiguration & Featured): Pr
  * ```
  */
 export async function serverContext(options: ServerConfiguration): Promise<EngineContext> {
-  const provider = options.provider ?? (await warmProvider());
+  const provider = options.provider ?? (await warmProvider(createWebCryptoProvider));
   return prepareServer(withDefaults(options, () => provider));
 }
 
 /**
  * A TLS 1.3 client over a byte stream, as the root entry point's `connect`. Without a `provider` of its own it offers
- * what this platform's WebCrypto has.
+ * what this platform's WebCrypto has, and of cipher suites TLS_AES_128_GCM_SHA256 alone, which every server must have
+ * (RFC 8446 9.1): {@link createWebCryptoProvider} makes one with TLS_AES_256_GCM_SHA384, too.
  *
  * @param stream - The session's from now on.
  * @param options - Or a {@link clientContext}, with what concerns this connection as third argument.
@@ -141,7 +158,10 @@ export async function connect(
   options: (ConnectOptions & Featured) | EngineContext,
   session?: ClientSessionOptions,
 ): Promise<TlsSession> {
-  return openClient(stream, options, session, { prepare: prepareClient, provider: await defaultFor(options) });
+  return openClient(stream, options, session, {
+    prepare: prepareClient,
+    provider: await defaultFor(options, sharedProvider),
+  });
 }
 
 /**
@@ -170,5 +190,8 @@ export async function accept(
   options: AcceptOptions | EngineContext,
   session?: SessionOptions,
 ): Promise<TlsSession> {
-  return openServer(stream, options, session, { prepare: prepareServer, provider: await defaultFor(options) });
+  return openServer(stream, options, session, {
+    prepare: prepareServer,
+    provider: await defaultFor(options, serverProvider),
+  });
 }

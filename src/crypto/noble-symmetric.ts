@@ -1,24 +1,34 @@
 /** Hashes, AES-GCM and randomness that run anywhere and answer at once: noble's, for providers without native ones. */
 import { gcm } from "@noble/ciphers/aes.js";
 import { hmac } from "@noble/hashes/hmac.js";
-import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
+import { sha256 as nobleSha256, sha384 as nobleSha384, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
 import type { CipherSuiteName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
 import type { Aead, CipherSuite, CryptoProvider, Hash, HashName, HashState } from "./provider.ts";
 
-export const NOBLE_HASHES = { sha256, sha384, sha512 };
+export const NOBLE_HASHES = { sha256: nobleSha256, sha384: nobleSha384, sha512: nobleSha512 };
+type NobleHash = (typeof NOBLE_HASHES)[HashName];
 
-/** Every hash, by name. */
-export function nobleHashes(): CryptoProvider["hashes"] {
-  return { sha256: nobleHash("sha256"), sha384: nobleHash("sha384"), sha512: nobleHash("sha512") };
+/** Hashes, and the suites that they are enough for. */
+export interface Symmetric {
+  readonly hashes: CryptoProvider["hashes"];
+  readonly suites: readonly CipherSuite[];
 }
 
-/** The suites over AES-GCM. */
-export function aesGcmSuites(hashes: CryptoProvider["hashes"]): readonly [CipherSuite, CipherSuite] {
-  return [
-    nobleSuite("TLS_AES_128_GCM_SHA256", hashes.sha256, 16, gcm),
-    nobleSuite("TLS_AES_256_GCM_SHA384", hashes.sha384, 32, gcm),
-  ];
+/** Every hash, and the suites over AES-GCM. */
+export function nobleSymmetric(): Symmetric {
+  const { hashes, suites } = mandatorySymmetric();
+  const sha384 = nobleHash("sha384", nobleSha384);
+  return {
+    hashes: { ...hashes, sha384, sha512: nobleHash("sha512", nobleSha512) },
+    suites: [...suites, nobleSuite("TLS_AES_256_GCM_SHA384", sha384, 32, gcm)],
+  };
+}
+
+/** The one suite that everybody has (RFC 8446 9.1), with its hash. */
+export function mandatorySymmetric(): Symmetric {
+  const sha256 = nobleHash("sha256", nobleSha256);
+  return { hashes: { sha256 }, suites: [nobleSuite("TLS_AES_128_GCM_SHA256", sha256, 16, gcm)] };
 }
 
 /** The most that `getRandomValues` gives at once. */
@@ -33,8 +43,7 @@ export function platformRandom(length: number): Uint8Array {
   return bytes;
 }
 
-function nobleHash(name: HashName): Hash {
-  const hash = NOBLE_HASHES[name];
+function nobleHash(name: HashName, hash: NobleHash): Hash {
   return {
     name,
     length: hash.outputLen,
@@ -44,7 +53,7 @@ function nobleHash(name: HashName): Hash {
   };
 }
 
-function nobleHashState(running: ReturnType<(typeof NOBLE_HASHES)[HashName]["create"]>): HashState {
+function nobleHashState(running: ReturnType<NobleHash["create"]>): HashState {
   return {
     update: (data) => void running.update(data),
     clone: () => nobleHashState(running.clone()),

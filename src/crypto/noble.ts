@@ -12,7 +12,7 @@ import { refuseOptional } from "./extras.ts";
 import { type DiffieHellmanKey, diffieHellman, hybrid, X25519_MLKEM768 } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve, type PrivateKeyParts, parsePkcs8, parseSpki, usableRsa } from "./keys.ts";
 import { canSignWith, rsaPssSign, rsaVerify } from "./noble-rsa.ts";
-import { aesGcmSuites, NOBLE_HASHES, nobleHashes, nobleSuite, platformRandom } from "./noble-symmetric.ts";
+import { NOBLE_HASHES, nobleSuite, nobleSymmetric, platformRandom } from "./noble-symmetric.ts";
 import type { CryptoProvider, Group, HybridOfX25519, PublicKey, SignatureAlgorithm, Signer } from "./provider.ts";
 import { algorithmFits, isOptional, schemeAlgorithm, schemesFor } from "./signatures.ts";
 
@@ -94,7 +94,7 @@ function sign(key: PrivateKeyParts, algorithm: SignatureAlgorithm, message: Uint
 }
 
 function createProvider(mlKem768?: HybridOfX25519): CryptoProvider {
-  const hashes = nobleHashes();
+  const { hashes, suites } = nobleSymmetric();
   const x25519 = diffieHellman("x25519", 32, x25519Key);
   const groups = [x25519, ecdhe("secp256r1", "P-256"), ecdhe("secp384r1", "P-384"), ecdhe("secp521r1", "P-521")];
   return {
@@ -103,7 +103,7 @@ function createProvider(mlKem768?: HybridOfX25519): CryptoProvider {
     random: platformRandom,
     hashes,
     // ChaCha20-Poly1305 is three to four times faster here than AES-GCM.
-    suites: [nobleSuite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, chacha20poly1305), ...aesGcmSuites(hashes)],
+    suites: [nobleSuite("TLS_CHACHA20_POLY1305_SHA256", hashes.sha256, 32, chacha20poly1305), ...suites],
     groups: mlKem768 === undefined ? groups : [mlKem768(x25519), ...groups],
     mlKem768,
     verify,

@@ -156,7 +156,8 @@ export interface CryptoProvider {
   readonly synchronous: boolean;
   /** Cryptographically strong random bytes. */
   random(length: number): Uint8Array;
-  readonly hashes: { readonly [Name in HashName]: Hash };
+  /** SHA-256, and those that its suites need. */
+  readonly hashes: { readonly sha256: Hash } & { readonly [Name in HashName]?: Hash | undefined };
   /** In order of preference: the provider's fastest first. */
   readonly suites: readonly CipherSuite[];
   /** In order of preference. */

@@ -7,7 +7,7 @@ import { fault, TlsError } from "../errors.ts";
 import type { Awaitable } from "../flow.ts";
 import { checkShare } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve } from "./keys.ts";
-import { aesGcmSuites, nobleHashes, platformRandom } from "./noble-symmetric.ts";
+import { mandatorySymmetric, nobleSymmetric, platformRandom, type Symmetric } from "./noble-symmetric.ts";
 import type {
   Aead,
   BulkAead,
@@ -78,13 +78,21 @@ export interface WebCryptoProvider extends CryptoProvider {
  * ```
  */
 export function createWebCryptoProvider(options: WebCryptoProviderOptions = {}): WebCryptoProvider {
+  return providerWith(options, nobleSymmetric());
+}
+
+/** The same with TLS_AES_128_GCM_SHA256 alone: SHA-384 takes two and a half kilobytes. */
+export function createMandatoryProvider(options: WebCryptoProviderOptions): WebCryptoProvider {
+  return providerWith(options, mandatorySymmetric());
+}
+
+function providerWith(options: WebCryptoProviderOptions, { hashes, suites }: Symmetric): WebCryptoProvider {
   const { fallback, keyCacheSize = 256 } = options;
   if (!Number.isSafeInteger(keyCacheSize) || keyCacheSize < 0) {
     throw fault("ERR_TLS_OPTION", `keyCacheSize ${keyCacheSize}`);
   }
   const platform = new WebCryptoPlatform(options.subtle ?? globalThis.crypto.subtle, options.onFallback);
   const keys = new PublicKeyCache(keyCacheSize);
-  const hashes = nobleHashes();
   const candidates = candidateGroups(platform, fallback, options.mlKem768 ?? fallback?.mlKem768);
   const groups: Group[] = [];
   const offer = () => {
@@ -104,7 +112,7 @@ export function createWebCryptoProvider(options: WebCryptoProviderOptions = {}):
     random: platformRandom,
     hashes,
     // Not noble's order: large records are WebCrypto's, which has AES only.
-    suites: [...aesGcmSuites(hashes).map((suite) => withBulk(suite, platform)), ...chaCha20(platform, fallback)],
+    suites: [...suites.map((suite) => withBulk(suite, platform)), ...chaCha20(platform, fallback)],
     groups,
     verify: (key, algorithm, message, signature) =>
       verify(platform, keys, fallback, key, algorithm, message, signature),

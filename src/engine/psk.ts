@@ -2,7 +2,7 @@
 import { concat, utf8 } from "../bytes/bytes.ts";
 import { toHex } from "../bytes/hex.ts";
 import { encode, opaque, struct, uint } from "../codec/schema.ts";
-import type { CryptoProvider, HashName } from "../crypto/provider.ts";
+import type { CryptoProvider, Hash } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import type { ExternalPsk, PskMode } from "../handshake/psk.ts";
 import { hkdfExpandLabel, hkdfExtract } from "../schedule/hkdf.ts";
@@ -64,10 +64,15 @@ export function resolvePsk(options: PskOptions, provider: CryptoProvider): reado
     );
   }
   if (hash !== "sha256" && hash !== "sha384") throw fault("ERR_TLS_OPTION", `PSK hash ${String(hash)}`);
+  const own = provider.hashes[hash];
+  if (own === undefined) throw fault("ERR_TLS_OPTION", `PSK hash ${hash}, which provider ${provider.name} has not`);
   if (importer === undefined) return [{ kind: "external", identity, key: new Uint8Array(options.key), hash }];
-  return KDFS.map((target) =>
-    imported(provider, identity, importer.context ?? new Uint8Array(0), options.key, hash, target),
-  );
+  const { context = new Uint8Array(0) } = importer;
+  const extracted = hkdfExtract(own, new Uint8Array(own.length), options.key);
+  return KDFS.flatMap(({ kdf, hash }) => {
+    const target = provider.hashes[hash];
+    return target === undefined ? [] : [imported(identity, context, own, extracted, kdf, target)];
+  });
 }
 
 /** In the order given, dhe alone where none is. */
@@ -79,23 +84,20 @@ export function resolvePskModes(modes: readonly PskMode[] = ["psk_dhe_ke"]): rea
 
 /** RFC 9258 5.1 */
 function imported(
-  provider: CryptoProvider,
   external_identity: Uint8Array,
   context: Uint8Array,
-  key: Uint8Array,
-  hash: HashName,
-  target: (typeof KDFS)[number],
+  own: Hash,
+  extracted: Uint8Array,
+  target_kdf: number,
+  target: Hash,
 ): ExternalPsk {
   const identity = encode(ImportedIdentity, {
     external_identity,
     context,
     target_protocol: 0x0304,
-    target_kdf: target.kdf,
+    target_kdf,
   });
   if (identity.length > 0xffff) throw fault("ERR_TLS_OPTION", "the imported PSK identity is too long");
-  const own = provider.hashes[hash];
-  const extracted = hkdfExtract(own, new Uint8Array(own.length), key);
-  const { length } = provider.hashes[target.hash];
-  const derived = hkdfExpandLabel(own, extracted, "derived psk", own.digest(identity), length);
-  return { kind: "imported", identity, key: concat(derived), hash: target.hash };
+  const derived = hkdfExpandLabel(own, extracted, "derived psk", own.digest(identity), target.length);
+  return { kind: "imported", identity, key: concat(derived), hash: target.name };
 }

@@ -191,7 +191,9 @@ export class OfferedKeys {
   }
 
   #hashOf({ hash }: PreSharedKey): Hash {
-    return this.#config.provider.hashes[hash];
+    const found = this.#config.provider.hashes[hash];
+    if (found === undefined) throw fault("ERR_TLS_INTERNAL", `a key for ${hash}, which the provider has not`);
+    return found;
   }
 
   #emptyBinders(): Uint8Array[] {

@@ -2,7 +2,7 @@
 import { concat, equal } from "../bytes/bytes.ts";
 import { contextConstructed, contextPrimitive, DerReader, derEncode, Tag } from "../bytes/der.ts";
 import { fromHex } from "../bytes/hex.ts";
-import type { CryptoProvider, PublicKey } from "../crypto/provider.ts";
+import type { CryptoProvider, HashName, PublicKey } from "../crypto/provider.ts";
 import { sha1 } from "../crypto/sha1.ts";
 import { fault, type TlsError } from "../errors.ts";
 import type { Certificate } from "./certificate.ts";
@@ -118,29 +118,21 @@ export function identifies(
   issuer: { publicKey: PublicKey },
   { hashes }: CryptoProvider,
 ): boolean {
-  const hash = HASHES[certId.hash]?.(hashes);
+  const name = HASHES[certId.hash];
+  const hash = name === "sha1" ? { digest: sha1 } : name && hashes[name];
   return (
     hash !== undefined &&
     equal(certId.serialNumber, subject.serialNumber) &&
-    equal(certId.issuerNameHash, hash(subject.issuer.der)) &&
-    equal(certId.issuerKeyHash, hash(keyBits(issuer.publicKey)))
+    equal(certId.issuerNameHash, hash.digest(subject.issuer.der)) &&
+    equal(certId.issuerKeyHash, hash.digest(keyBits(issuer.publicKey)))
   );
 }
 
-const HASHES: Readonly<Record<string, (hashes: CryptoProvider["hashes"]) => (data: Uint8Array) => Uint8Array>> = {
-  "1.3.14.3.2.26": () => sha1,
-  "2.16.840.1.101.3.4.2.1":
-    ({ sha256 }) =>
-    (data) =>
-      sha256.digest(data),
-  "2.16.840.1.101.3.4.2.2":
-    ({ sha384 }) =>
-    (data) =>
-      sha384.digest(data),
-  "2.16.840.1.101.3.4.2.3":
-    ({ sha512 }) =>
-    (data) =>
-      sha512.digest(data),
+const HASHES: Readonly<Record<string, HashName | "sha1">> = {
+  "1.3.14.3.2.26": "sha1",
+  "2.16.840.1.101.3.4.2.1": "sha256",
+  "2.16.840.1.101.3.4.2.2": "sha384",
+  "2.16.840.1.101.3.4.2.3": "sha512",
 };
 
 /** True when the responder says that it is this one: by name, or by the SHA-1 of its key (RFC 6960 4.2.1). */

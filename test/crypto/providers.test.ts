@@ -13,7 +13,7 @@ import { fromHex, toHex } from "../../src/bytes/hex.ts";
 import { HASH_LENGTH, parseSpki } from "../../src/crypto/keys.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { createNodeProvider, nodeProvider } from "../../src/crypto/node.ts";
-import type { CryptoProvider, HashName, SignatureAlgorithm } from "../../src/crypto/provider.ts";
+import type { CryptoProvider, Hash, HashName, SignatureAlgorithm } from "../../src/crypto/provider.ts";
 import { verifyScheme } from "../../src/crypto/signatures.ts";
 import { createWebCryptoProvider } from "../../src/crypto/webcrypto.ts";
 import { TlsError } from "../../src/errors.ts";
@@ -71,7 +71,7 @@ async function codeOf(operation: () => unknown): Promise<string> {
 
 describe.each([...PROVIDERS, OLD_BROWSER])("$name", (provider) => {
   describe.each(HASHES)("%s", (name) => {
-    const hash = provider.hashes[name];
+    const hash = provider.hashes[name] as Hash;
     const data = provider.random(300);
 
     it("agrees with OpenSSL", () => {

@@ -93,3 +93,27 @@ it("the lean entry point gives clients the features that they name, and refuses 
   await expect(lean.connect(lean.memoryPair()[0], options)).rejects.toMatchObject({ code: "ERR_TLS_OPTION" });
   await expect(lean.clientContext(options)).rejects.toMatchObject({ code: "ERR_TLS_OPTION" });
 });
+
+it("the lean entry point's clients have the one suite that everybody has, and more from a provider of their own", async () => {
+  const { certificatePem: ca } = world.authority;
+  const { identities } = world.serverOptions;
+  const provider = lean.createWebCryptoProvider();
+  await provider.warmup();
+  const suite = "TLS_AES_256_GCM_SHA384";
+  const visit = async (options: Partial<Parameters<typeof lean.connect>[1]>, server = {}) => {
+    const [near, far] = lean.memoryPair();
+    const accepting = lean.accept(far, { identities, ...server });
+    accepting.catch(() => {});
+    return (await lean.connect(near, { serverName: "localhost", trust: ca, ...options })).cipherSuite;
+  };
+  expect(await visit({})).toBe("TLS_AES_128_GCM_SHA256");
+  expect(await visit({ provider, cipherSuites: [suite] })).toBe(suite);
+  await expect(visit({ cipherSuites: [suite] })).rejects.toMatchObject({
+    code: "ERR_TLS_OPTION",
+    detail: "cipher suite TLS_AES_256_GCM_SHA384 is not in provider webcrypto, which has TLS_AES_128_GCM_SHA256",
+  });
+  await expect(visit({}, { cipherSuites: [suite] })).rejects.toMatchObject({ alert: "handshake_failure" });
+  const psks = [{ identity: "a key", key: new Uint8Array(32), hash: "sha384" }] as const;
+  await expect(visit({ psks, features: [lean.preSharedKeys] })).rejects.toMatchObject({ code: "ERR_TLS_OPTION" });
+  expect(await visit({ psks, provider, features: [lean.preSharedKeys] })).toBe("TLS_AES_128_GCM_SHA256");
+});
