@@ -3,7 +3,7 @@
  * platform lacks is not offered. A client is a mutual handshake; whatever else it shall do it is given as `features`.
  */
 import {
-  createMandatoryProvider,
+  createLeanProvider,
   createWebCryptoProvider,
   type WebCryptoProvider,
   type WebCryptoProviderOptions,
@@ -27,6 +27,7 @@ import type { ByteStream } from "./transport/stream.ts";
 
 export { explainErrors } from "./causes.ts";
 export {
+  createLeanProvider,
   createWebCryptoProvider,
   importPrivateKey,
   signerFromCryptoKey,
@@ -54,7 +55,7 @@ type Make = (options: WebCryptoProviderOptions) => WebCryptoProvider;
 /** For single connections; contexts have one each, with a cache of imported keys that is theirs. */
 let shared: Promise<WebCryptoProvider> | undefined;
 function sharedProvider(): Promise<WebCryptoProvider> {
-  shared ??= warmProvider(createMandatoryProvider, 0);
+  shared ??= warmProvider(createLeanProvider, 0);
   return shared;
 }
 
@@ -109,7 +110,7 @@ export async function warmup(): Promise<void> {
  * ```
  */
 export async function clientContext(options: ClientConfiguration & Featured): Promise<EngineContext> {
-  const provider = options.provider ?? (await warmProvider(createMandatoryProvider));
+  const provider = options.provider ?? (await warmProvider(createLeanProvider));
   return prepareClient(withDefaults(options, () => provider));
 }
 

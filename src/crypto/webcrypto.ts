@@ -81,8 +81,20 @@ export function createWebCryptoProvider(options: WebCryptoProviderOptions = {}):
   return providerWith(options, nobleSymmetric());
 }
 
-/** The same with TLS_AES_128_GCM_SHA256 alone: SHA-384 takes two and a half kilobytes. */
-export function createMandatoryProvider(options: WebCryptoProviderOptions): WebCryptoProvider {
+/**
+ * A provider over WebCrypto with TLS_AES_128_GCM_SHA256 alone, the cipher suite that everybody must have (RFC 8446 9.1): a
+ * bundle has no SHA-384 then, which takes two and a half kilobytes. What lean clients have by default.
+ *
+ * @throws TlsError `ERR_TLS_OPTION` when the size is not a non-negative integer.
+ *
+ * @example
+ * ```ts
+ * const provider = createLeanProvider({ mlKem768 });
+ * await provider.warmup();
+ * console.log(provider.suites.map(({ name }) => name)); // [ "TLS_AES_128_GCM_SHA256" ]
+ * ```
+ */
+export function createLeanProvider(options: WebCryptoProviderOptions = {}): WebCryptoProvider {
   return providerWith(options, mandatorySymmetric());
 }
 

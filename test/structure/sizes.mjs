@@ -26,10 +26,10 @@ const CLIENTS = [
   },
   {
     name: "lean client, ML-KEM",
-    budget: 62,
-    code: `import { connect, createWebCryptoProvider } from "mutls/lean";
+    budget: 60,
+    code: `import { connect, createLeanProvider } from "mutls/lean";
       import { mlKem768 } from "mutls/noble";
-      const provider = createWebCryptoProvider({ mlKem768 });
+      const provider = createLeanProvider({ mlKem768 });
       export const open = (stream, options) => connect(stream, { provider, ...options });`,
   },
   {
