@@ -8,8 +8,8 @@ import { fault, type Side, TlsError } from "../errors.ts";
 import { type Awaitable, type Flow, type HandshakeName, isPromiseLike, settle } from "../flow.ts";
 import type { HandshakeResult, PeerFacts } from "../handshake/config.ts";
 import type { Identity } from "../handshake/identity.ts";
-import type { HandshakeEvent } from "../handshake/io.ts";
 import type { Session } from "../handshake/session.ts";
+import type { Events } from "./events.ts";
 import type { Inbound } from "./inbound.ts";
 import type { IncomingRecords } from "./incoming.ts";
 import type { Outbound } from "./outbound.ts";
@@ -59,13 +59,13 @@ export interface AfterHost {
   readonly outgoing: OutgoingRecords;
   readonly inbound: Inbound;
   readonly outbound: Outbound;
-  emit(event: AfterEvent | HandshakeEvent): void;
+  readonly events: Events;
   /** The client has shown who it is. */
   identified(facts: PeerFacts & Pick<HandshakeResult, "authenticatedAt">): void;
   /** The peer has sent what only follows a judgement of this side. */
   noteAccepted(): void;
   /** Does something later, unless this side has ended meanwhile; what it throws ends the connection. */
-  guard(action: () => void): void;
+  later(action: () => void): void;
   /** Ends the connection. */
   fail(cause: unknown): void;
   /** Something asynchronous has come to its end. */
@@ -143,7 +143,7 @@ export class After {
     const ticket = decodeBody(NewSessionTicket, message);
     if (keep === undefined || ++this.#tickets > MAX_TICKETS) return;
     this.#withTickets(keep(this.#result, ticket), (session) => {
-      if (session !== undefined) this.#host.emit({ type: "ticket", session });
+      if (session !== undefined) this.#host.events.push({ type: "ticket", session });
     });
   }
 
@@ -160,14 +160,14 @@ export class After {
     incoming.updateKey();
     const requested = request_update === KeyUpdateRequest.codes.update_requested;
     if (requested) outbound.oweKeyUpdate();
-    this.#host.emit({ type: "key_update", requested });
+    this.#host.events.push({ type: "key_update", requested });
   }
 
   /** What tickets fail with does not end the connection. */
   #withTickets<T>(flow: Flow<T>, done: (value: T) => void): void {
     aside(this.#host, flow, done, (cause) => {
       const error = cause instanceof TlsError ? cause : fault("ERR_TLS_CALLBACK_FAILED", String(cause), { cause });
-      this.#host.emit({ type: "ticket_failed", error });
+      this.#host.events.push({ type: "ticket_failed", error });
     });
   }
 }
@@ -179,7 +179,7 @@ export function aside<T>(
   done: (value: T) => void,
   failed: (cause: unknown) => void,
 ): void {
-  const finish = (value: T) => host.guard(() => done(value));
+  const finish = (value: T) => host.later(() => done(value));
   let outcome: Awaitable<T>;
   try {
     outcome = settle(flow);

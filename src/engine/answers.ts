@@ -37,7 +37,9 @@ export class Answers implements LaterAuthentication {
     const { outbound, outgoing } = host;
     host.noteAccepted();
     const { hash } = suiteOf(this.#config, this.#result);
-    const { context, flow } = answerRequest(this.#config, this.#result, hash, message, (event) => host.emit(event));
+    const { context, flow } = answerRequest(this.#config, this.#result, hash, message, (event) =>
+      host.events.push(event),
+    );
     const name = toHex(context);
     if (this.#asked.has(name)) throw fault("ERR_TLS_ILLEGAL_PARAMETER", "a certificate_request_context comes twice");
     if (this.#asked.size >= MAX_REQUESTS) throw fault("ERR_SSL_UNEXPECTED_MESSAGE", "too many CertificateRequests");
@@ -48,7 +50,7 @@ export class Answers implements LaterAuthentication {
         for (const sent of messages(outgoing.trafficSecret)) outgoing.sendHandshake("application", sent);
         outgoing.flush();
       });
-      host.emit({ type: "identity_presented", identity });
+      host.events.push({ type: "identity_presented", identity });
     };
     aside(host, flow, answer, (cause) => host.fail(cause));
   }

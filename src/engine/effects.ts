@@ -8,6 +8,7 @@ import type { IncomingRecords } from "./incoming.ts";
 import type { Observer } from "./observer.ts";
 import type { Outbound } from "./outbound.ts";
 import type { OutgoingRecords } from "./outgoing.ts";
+import type { HandshakeRun } from "./run.ts";
 
 /** The connection that a flow has its effects on. */
 export interface EffectsHost {
@@ -18,28 +19,27 @@ export interface EffectsHost {
   readonly inbound: Inbound;
   readonly outbound: Outbound;
   readonly events: Events;
-  /** Throws where this side has been aborted meanwhile. */
-  assertWanted(): void;
+  readonly run: HandshakeRun;
+  earlyExporter: ExporterSecret | undefined;
   enter(state: StateName): void;
-  keepEarlyExporter(exporter: ExporterSecret): void;
 }
 
 export function effectsOn(host: EffectsHost): HandshakeEffects {
   const { side, observer, incoming, outgoing, inbound, outbound, events } = host;
   return {
     send: (epoch, message) => {
-      host.assertWanted();
+      host.run.assertWanted();
       outgoing.sendHandshake(epoch, message);
     },
     install: (direction, epoch, suite, secret) => {
-      host.assertWanted();
+      host.run.assertWanted();
       if (direction === "read") incoming.install(epoch, suite, secret);
       else outgoing.install(epoch, suite, secret);
     },
     assertAligned: () => incoming.assertAligned(),
     discard: () => outgoing.discard(),
     openEarlyData: (limit, exporter) => {
-      host.keepEarlyExporter(exporter);
+      host.earlyExporter = exporter;
       if (side === "client") outbound.allowEarlyData(limit);
       else inbound.allowEarlyData(limit);
     },

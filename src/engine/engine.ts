@@ -2,30 +2,16 @@
  * The sans-IO engine: bytes in, bytes and events out. It runs a handshake flow, joins its effects to records, and owns what
  * lives after the handshake. No socket, no timer, no clock and no randomness of its own.
  */
-import { join, wipe } from "../bytes/bytes.ts";
-import { type CauseCode, fault, type Side, TlsError } from "../errors.ts";
-import type { Flow, StateName } from "../flow.ts";
+import { join } from "../bytes/bytes.ts";
+import { fault, type Side, type TlsError } from "../errors.ts";
+import type { StateName } from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
-import type { ExporterSecret, HandshakeEffects } from "../handshake/io.ts";
-import { handshakeResult } from "../handshake/result.ts";
-import { After, type AfterHost, type Aftermath } from "./after.ts";
-import { type EffectsHost, effectsOn } from "./effects.ts";
-import { type EngineEvent, Events } from "./events.ts";
+import type { ExporterSecret } from "../handshake/io.ts";
+import type { Aftermath } from "./after.ts";
+import { Connection, type StartFlow } from "./connection.ts";
+import type { EngineEvent } from "./events.ts";
 import { exportFrom } from "./exporter.ts";
-import { Inbound } from "./inbound.ts";
-import { IncomingRecords } from "./incoming.ts";
-import { Intake, type IntakeHost } from "./intake.ts";
 import type { EngineLimits } from "./limits.ts";
-import { detached } from "./observer.ts";
-import { Outbound } from "./outbound.ts";
-import { OutgoingRecords } from "./outgoing.ts";
-import { HandshakeRun, type RunHost } from "./run.ts";
-
-/** Starts the flow that an engine runs. */
-export type StartFlow = (effects: HandshakeEffects) => Flow<HandshakeResult>;
-
-/** What the parts of the engine see of it. */
-type Parts = EffectsHost & RunHost & IntakeHost & AfterHost;
 
 /**
  * One end of a connection, made by a context. Every method is safe to call at any time, from event handlers and
@@ -45,36 +31,13 @@ type Parts = EffectsHost & RunHost & IntakeHost & AfterHost;
  */
 export class TlsEngine {
   readonly side: Side;
-  readonly #limits: EngineLimits;
-  readonly #incoming: IncomingRecords;
-  readonly #outgoing: OutgoingRecords;
-  readonly #inbound: Inbound;
-  readonly #outbound: Outbound;
-  readonly #aftermath: Aftermath;
-  readonly #parts: Parts;
-  readonly #run: HandshakeRun;
-  readonly #intake: Intake;
-  readonly #events = new Events();
-  #after: After | undefined;
-  #started = false;
-  #state: StateName = "START";
-  #result: HandshakeResult | undefined;
-  #earlyExporter: ExporterSecret | undefined;
-  #error: TlsError | undefined;
-  #accepted = false;
-  #flightTaken = false;
+  readonly #connection: Connection;
+  readonly #highWaterMark: number;
 
   constructor(side: Side, start: StartFlow, limits: EngineLimits, aftermath: Aftermath = {}) {
     this.side = side;
-    this.#aftermath = aftermath;
-    this.#limits = { ...limits, observer: detached(limits.observer) };
-    this.#incoming = new IncomingRecords(this.#limits, () => this.#process());
-    this.#outgoing = new OutgoingRecords({ ...this.#limits, side }, () => this.#settle());
-    this.#inbound = new Inbound(side, this.#incoming, limits.highWaterMark, limits.statelessRetries);
-    this.#outbound = new Outbound(this.#outgoing, limits.highWaterMark);
-    this.#parts = this.#makeParts();
-    this.#run = new HandshakeRun(start(effectsOn(this.#parts)), this.#parts);
-    this.#intake = new Intake(this.#parts);
+    this.#highWaterMark = limits.highWaterMark;
+    this.#connection = new Connection(side, start, limits, aftermath);
   }
 
   /**
@@ -82,25 +45,25 @@ export class TlsEngine {
    * Set before {@link TlsEngine.start}.
    */
   listen(onEvent: (event: EngineEvent) => void, onProgress?: () => void): void {
-    this.#events.listen(onEvent, onProgress);
+    this.#connection.events.listen(onEvent, onProgress);
   }
 
   /** Begins: a client's ClientHello is in the output afterwards, unless its key share is still a promise. */
   start(): void {
-    if (this.#started) return;
-    this.#started = true;
-    this.#run.start();
-    this.#process();
+    if (this.#connection.started) return;
+    this.#connection.started = true;
+    this.#connection.run.start();
+    this.#connection.process();
   }
 
   /** The state of RFC 8446 Appendix A. */
   get state(): StateName {
-    return this.#state;
+    return this.#connection.state;
   }
 
   /** Set once this side has finished. */
   get result(): HandshakeResult | undefined {
-    return this.#result;
+    return this.#connection.result;
   }
 
   /**
@@ -108,47 +71,47 @@ export class TlsEngine {
    * server that sends data before it has read that flight can still mislead. Server: same as having finished.
    */
   get accepted(): boolean {
-    return this.#accepted;
+    return this.#connection.accepted;
   }
 
   /** What ended the connection, if it failed. */
   get error(): TlsError | undefined {
-    return this.#error;
+    return this.#connection.error;
   }
 
   /** The peer has sent close_notify and everything before it was read. */
   get ended(): boolean {
-    return this.#intake.closed && this.#inbound.empty;
+    return this.#connection.intake.closed && this.#connection.inbound.empty;
   }
 
   /** This side has sent close_notify, or failed. */
   get finished(): boolean {
-    return this.#outbound.closed;
+    return this.#connection.outbound.closed;
   }
 
   /** Nothing more will come out of or go into this engine but the output that is left. */
   get done(): boolean {
-    return this.#error !== undefined || (this.#intake.closed && this.#outbound.closed);
+    return this.#connection.done;
   }
 
   /** Something asynchronous is under way: an operation of the handshake, or records in protection. */
   get busy(): boolean {
-    return this.#run.busy || this.#incoming.busy || this.#outgoing.busy;
+    return this.#connection.run.busy || this.#connection.incoming.busy || this.#connection.outgoing.busy;
   }
 
   /** Bytes that {@link TlsEngine.receive} would take now. */
   get room(): number {
-    return Math.max(0, this.#limits.highWaterMark - this.#incoming.reader.buffered);
+    return Math.max(0, this.#highWaterMark - this.#connection.incoming.reader.buffered);
   }
 
   /** Bytes that {@link TlsEngine.write} would take now. */
   get writable(): number {
-    return this.#outbound.room;
+    return this.#connection.outbound.room;
   }
 
   /** Bytes of output waiting. */
   get outputLength(): number {
-    return this.#outgoing.length;
+    return this.#connection.outgoing.length;
   }
 
   /**
@@ -159,28 +122,28 @@ export class TlsEngine {
    */
   receive(bytes: Uint8Array): number {
     // RFC 8446 6.1: what follows a closure alert is ignored.
-    if (this.#error !== undefined || this.#intake.closed) return bytes.length;
+    if (this.#connection.error !== undefined || this.#connection.intake.closed) return bytes.length;
     const taken = Math.min(bytes.length, this.room);
     // A Buffer's `slice` would not copy.
-    this.#incoming.reader.push(new Uint8Array(bytes.buffer, bytes.byteOffset, taken));
+    this.#connection.incoming.reader.push(new Uint8Array(bytes.buffer, bytes.byteOffset, taken));
     try {
-      this.#process();
+      this.#connection.process();
     } finally {
-      this.#incoming.reader.keep();
+      this.#connection.incoming.reader.keep();
     }
     return taken;
   }
 
   /** The byte stream from the peer has ended. Without close_notify before it, that is a truncation. */
   receiveEnd(): void {
-    this.#intake.end();
-    this.#process();
+    this.#connection.intake.end();
+    this.#connection.process();
   }
 
   /** Takes the plaintext that is there, in order; `undefined` when there is none. The arrays are the caller's. */
   read(): Uint8Array | undefined {
-    const chunk = this.#inbound.read();
-    if (chunk !== undefined) this.#process();
+    const chunk = this.#connection.inbound.read();
+    if (chunk !== undefined) this.#connection.process();
     return chunk;
   }
 
@@ -192,13 +155,13 @@ export class TlsEngine {
    * @throws TlsError the error that ended the connection, or `ERR_TLS_CLOSED` after close.
    */
   write(data: Uint8Array): number {
-    if (this.#error !== undefined) throw this.#error;
-    if (this.#outbound.closing) throw this.#own("ERR_TLS_CLOSED");
+    if (this.#connection.error !== undefined) throw this.#connection.error;
+    if (this.#connection.outbound.closing) throw this.#connection.own("ERR_TLS_CLOSED");
     let taken = 0;
-    this.#guard(() => {
-      taken = this.#outbound.write(data, !this.#run.running);
+    this.#connection.guard(() => {
+      taken = this.#connection.outbound.write(data, !this.#connection.run.running);
     });
-    this.#settle();
+    this.#connection.settle();
     return taken;
   }
 
@@ -212,8 +175,8 @@ export class TlsEngine {
    * when the connection is over: the secret is gone then.
    */
   exportKeyingMaterial(length: number, label: string, context: Uint8Array = new Uint8Array(0)): Uint8Array {
-    const hash = this.#outgoing.suite?.hash;
-    const secret = this.#result?.exporterSecret;
+    const hash = this.#connection.outgoing.suite?.hash;
+    const secret = this.#connection.result?.exporterSecret;
     return this.#export(hash && secret && { hash, secret }, length, label, context);
   }
 
@@ -224,11 +187,11 @@ export class TlsEngine {
    * accepted, by a server, and when the connection is over.
    */
   exportEarlyKeyingMaterial(length: number, label: string, context: Uint8Array = new Uint8Array(0)): Uint8Array {
-    return this.#export(this.#earlyExporter, length, label, context);
+    return this.#export(this.#connection.earlyExporter, length, label, context);
   }
 
   #export(from: ExporterSecret | undefined, length: number, label: string, context: Uint8Array): Uint8Array {
-    if (from === undefined || this.done) throw this.#own("ERR_TLS_CLOSED");
+    if (from === undefined || this.done) throw this.#connection.own("ERR_TLS_CLOSED");
     return exportFrom(from, length, label, context);
   }
 
@@ -246,7 +209,7 @@ export class TlsEngine {
 
   /** Bytes of early data that {@link TlsEngine.writeEarlyData} would take now; none unless a session allows it. */
   get earlyDataRoom(): number {
-    return this.#outbound.earlyRoom;
+    return this.#connection.outbound.earlyRoom;
   }
 
   /**
@@ -258,17 +221,17 @@ export class TlsEngine {
    */
   writeEarlyData(data: Uint8Array): number {
     let taken = 0;
-    this.#guard(() => {
-      taken = this.#outbound.writeEarlyData(data);
+    this.#connection.guard(() => {
+      taken = this.#connection.outbound.writeEarlyData(data);
     });
-    this.#settle();
+    this.#connection.settle();
     return taken;
   }
 
   /** Server: takes early data that is there, in order; it may be a replay, and comes before the client has finished. */
   readEarlyData(): Uint8Array | undefined {
-    const chunk = this.#inbound.readEarlyData();
-    if (chunk !== undefined) this.#process();
+    const chunk = this.#connection.inbound.readEarlyData();
+    if (chunk !== undefined) this.#connection.process();
     return chunk;
   }
 
@@ -280,30 +243,31 @@ export class TlsEngine {
 
   /** The same as {@link TlsEngine.takeOutput} without joining: one array for each record, in order, for a gathering write. */
   takeOutputs(): Uint8Array[] {
-    if (!this.#run.running && this.#error === undefined) this.#guard(() => this.#outbound.pay());
-    if (this.#result !== undefined) this.#flightTaken = true;
+    if (!this.#connection.run.running && this.#connection.error === undefined)
+      this.#connection.guard(() => this.#connection.outbound.pay());
+    if (this.#connection.result !== undefined) this.#connection.flightTaken = true;
     let output: Uint8Array[] = [];
-    this.#guard(() => {
-      output = this.#outgoing.take();
+    this.#connection.guard(() => {
+      output = this.#connection.outgoing.take();
     });
     // Protection that has failed meanwhile is found here and nowhere else.
-    if (this.#events.waiting) this.#settle();
+    if (this.#connection.events.waiting) this.#connection.settle();
     return output;
   }
 
   /** Sends close_notify after everything written so far (RFC 8446 6.1). Reading goes on. */
   close(): void {
-    if (this.#error !== undefined || this.#outbound.closing) return;
-    this.#outbound.close();
-    this.#flushOutbound();
-    this.#settle();
+    if (this.#connection.error !== undefined || this.#connection.outbound.closing) return;
+    this.#connection.outbound.close();
+    this.#connection.flushOutbound();
+    this.#connection.settle();
   }
 
   /** Ends the connection at once, with user_canceled or the alert of `error`. */
   abort(error: TlsError = fault("ERR_TLS_ABORTED")): void {
     if (this.done) return;
-    if (!this.#run.abort(error)) this.#fail(error);
-    this.#settle();
+    if (!this.#connection.run.abort(error)) this.#connection.end(error);
+    this.#connection.settle();
   }
 
   /**
@@ -311,10 +275,10 @@ export class TlsEngine {
    * other is made (RFC 9846 4.7.3).
    */
   updateKeys(request: "update_requested" | "update_not_requested" = "update_not_requested"): void {
-    const after = this.#after;
-    if (after === undefined || this.#outbound.closed) throw this.#own("ERR_TLS_CLOSED");
-    this.#guard(() => after.updateKeys(request));
-    this.#settle();
+    const after = this.#connection.after;
+    if (after === undefined || this.#connection.outbound.closed) throw this.#connection.own("ERR_TLS_CLOSED");
+    this.#connection.guard(() => after.updateKeys(request));
+    this.#connection.settle();
   }
 
   /**
@@ -326,138 +290,12 @@ export class TlsEngine {
    * not set, or 16 requests are open; `ERR_TLS_CLOSED` before and after the connection.
    */
   requestClientCertificate(): Uint8Array {
-    const after = this.#after;
-    if (after === undefined || this.done || this.#outbound.closing) throw this.#own("ERR_TLS_CLOSED");
+    const after = this.#connection.after;
+    if (after === undefined || this.done || this.#connection.outbound.closing)
+      throw this.#connection.own("ERR_TLS_CLOSED");
     const { context, send } = after.requestClientCertificate();
-    this.#guard(send);
-    this.#settle();
+    this.#connection.guard(send);
+    this.#connection.settle();
     return context;
-  }
-
-  #makeParts(): Parts {
-    const engine = this;
-    return {
-      side: this.side,
-      observer: this.#limits.observer,
-      incoming: this.#incoming,
-      outgoing: this.#outgoing,
-      inbound: this.#inbound,
-      outbound: this.#outbound,
-      events: this.#events,
-      get state() {
-        return engine.#state;
-      },
-      get dead() {
-        return engine.#error !== undefined;
-      },
-      get alive() {
-        return engine.#started && engine.#error === undefined;
-      },
-      get run() {
-        return engine.#run;
-      },
-      get after() {
-        return engine.#after;
-      },
-      assertWanted: () => this.#run.assertWanted(),
-      enter: (state) => this.#enter(state),
-      keepEarlyExporter: (exporter) => {
-        this.#earlyExporter = exporter;
-      },
-      flush: () => this.#outgoing.flush(),
-      complete: (result) => this.#complete(result),
-      stepped: () => this.#flushOutbound(),
-      resumed: () => this.#process(),
-      emit: (event) => this.#events.push(event),
-      noteAccepted: () => this.#noteAccepted(),
-      guard: (action) => {
-        if (this.#error === undefined && !this.#outbound.closed) this.#guard(action);
-      },
-      identified: (facts) => this.#identify(facts),
-      fail: (cause) => {
-        if (!this.done) this.#fail(cause);
-      },
-      settle: () => this.#settle(),
-    };
-  }
-
-  #enter(state: StateName): void {
-    if (state === this.#state) return;
-    this.#state = state;
-    this.#limits.observer?.({ kind: "state", state });
-  }
-
-  #complete(result: HandshakeResult): void {
-    this.#result = result;
-    this.#enter("CONNECTED");
-    if (this.side === "server") this.#accepted = true;
-    this.#events.push({ type: "handshake", result });
-    this.#after = new After(this.#parts, this.#aftermath, result);
-    this.#after.begin();
-  }
-
-  #identify(facts: Partial<HandshakeResult>): void {
-    const result = this.#result as HandshakeResult;
-    this.#result = handshakeResult({ ...result, ...facts }, result);
-  }
-
-  /** Works through what has been received, then tells the listener. */
-  #process(): void {
-    this.#intake.process();
-    this.#settle();
-  }
-
-  #noteAccepted(): void {
-    // What came before this side's last flight was taken was sent before it could be judged.
-    const judged = this.#flightTaken || this.#result?.clientAuthRequested !== true;
-    if (this.#accepted || !judged) return;
-    this.#accepted = true;
-    this.#events.push({ type: "accepted" });
-  }
-
-  #flushOutbound(): void {
-    if (this.#run.running || this.#error !== undefined) return;
-    this.#guard(() => this.#outbound.flush());
-    if (this.#outbound.closed) this.#outgoing.wipe();
-  }
-
-  /** Ends everything with one error, and with one alert where this side found the fault. */
-  #fail(cause: unknown): void {
-    if (this.#error !== undefined) return;
-    const error = cause instanceof TlsError ? cause : fault("ERR_TLS_INTERNAL", String(cause), { cause });
-    error.side ??= this.side;
-    error.stage ??= this.#state;
-    this.#error = error;
-    this.#run.end();
-    try {
-      this.#outbound.fail(error, this.#result !== undefined);
-    } finally {
-      this.#incoming.wipe();
-      this.#outgoing.wipe();
-      this.#events.push({ type: "failed", error });
-    }
-  }
-
-  #own(code: CauseCode): TlsError {
-    const error = fault(code);
-    error.side = this.side;
-    error.stage = this.#state;
-    return error;
-  }
-
-  #guard(action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  /** Hands out events, unless this comes from within the engine's own work. */
-  #settle(): void {
-    if (this.#run.running || this.#intake.processing) return;
-    this.#events.drain(() => {
-      if (this.done) wipe(this.#result?.exporterSecret, this.#result?.resumptionSecret, this.#earlyExporter?.secret);
-    });
   }
 }

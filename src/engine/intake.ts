@@ -1,6 +1,6 @@
 /** Works through what has been received, as far as states and queues allow. */
 import type { HandshakeMessage } from "../codec/messages.ts";
-import { fault } from "../errors.ts";
+import { fault, type TlsError } from "../errors.ts";
 import type { StateName } from "../flow.ts";
 import type { After } from "./after.ts";
 import type { Events } from "./events.ts";
@@ -16,8 +16,8 @@ export interface IntakeHost {
   readonly inbound: Inbound;
   readonly events: Events;
   readonly state: StateName;
-  /** False before the start and after a failure. */
-  readonly alive: boolean;
+  readonly started: boolean;
+  readonly error: TlsError | undefined;
   readonly run: HandshakeRun;
   /** Once the handshake is over. */
   readonly after: After | undefined;
@@ -67,7 +67,7 @@ export class Intake {
   #advance(): boolean {
     const host = this.#host;
     const { incoming, inbound, events } = host;
-    if (!host.alive || this.#closed || host.run.busy) return false;
+    if (!host.started || host.error !== undefined || this.#closed || host.run.busy) return false;
     const message = incoming.messages.next();
     if (message !== undefined) {
       this.#deliver(message);

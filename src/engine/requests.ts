@@ -39,7 +39,7 @@ export class Requests implements LaterAuthentication {
     if (judgement === undefined) return;
     const judged = ({ context, facts, authenticatedAt }: ClientAnswer) => {
       if (facts.peer !== undefined) host.identified({ ...facts, authenticatedAt });
-      host.emit({ type: "client_authenticated", context, facts });
+      host.events.push({ type: "client_authenticated", context, facts });
     };
     aside(host, judgement, judged, (cause) => host.fail(cause));
   }

@@ -4,21 +4,21 @@ import type { TlsError } from "../errors.ts";
 import type { Flow, HandshakeName, StateName, Suspension } from "../flow.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { Observer } from "./observer.ts";
+import type { OutgoingRecords } from "./outgoing.ts";
 
 /** The connection that a flow belongs to. */
 export interface RunHost {
   readonly observer: Observer | undefined;
+  readonly outgoing: OutgoingRecords;
   /** Nothing goes on after a failure. */
-  readonly dead: boolean;
+  readonly error: TlsError | undefined;
   enter(state: StateName): void;
-  /** The flow has suspended: what it said goes out. */
-  flush(): void;
   complete(result: HandshakeResult): void;
   fail(cause: unknown): void;
-  /** A step is over, whatever came of it. */
-  stepped(): void;
-  /** What a flow waited for has come, and it has gone on. */
-  resumed(): void;
+  /** A step is over, whatever came of it: what has waited may be sent now. */
+  flushOutbound(): void;
+  /** What a flow waited for has come, and it has gone on: there may be more for it. */
+  process(): void;
 }
 
 type Step = IteratorResult<Suspension, HandshakeResult>;
@@ -79,13 +79,13 @@ export class HandshakeRun {
   #step(resume: () => Step): void {
     const host = this.#host;
     // An observer may have ended it meanwhile.
-    if (host.dead) return;
+    if (host.error !== undefined) return;
     this.#suspension = undefined;
     this.#running = true;
     let step: Step;
     try {
       step = resume();
-      if (this.#aborting === undefined) host.flush();
+      if (this.#aborting === undefined) host.outgoing.flush();
     } catch (error) {
       this.#running = false;
       host.fail(error);
@@ -96,7 +96,7 @@ export class HandshakeRun {
     if (!step.done) this.#suspend(step.value);
     if (this.#aborting !== undefined) host.fail(this.#aborting);
     else if (step.done) host.complete(step.value);
-    host.stepped();
+    host.flushOutbound();
   }
 
   #suspend(suspension: Suspension): void {
@@ -113,7 +113,7 @@ export class HandshakeRun {
       if (this.#suspension !== suspension) return;
       observer?.({ kind: "operation", operation, phase: "resumed" });
       this.#step(resume);
-      this.#host.resumed();
+      this.#host.process();
     };
     // Through a real promise, which unwraps thenables of thenables and settles once.
     Promise.resolve(promise).then(

@@ -4,7 +4,8 @@ import { SignatureScheme, type SignatureSchemeName } from "../../codec/registry.
 import { nodeProvider } from "../../crypto/node.ts";
 import type { Aftermath } from "../../engine/after.ts";
 import { clientAftermath, serverAftermath } from "../../engine/aftermath.ts";
-import { type StartFlow, TlsEngine } from "../../engine/engine.ts";
+import type { StartFlow } from "../../engine/connection.ts";
+import { TlsEngine } from "../../engine/engine.ts";
 import { everyFeature } from "../../engine/features/index.ts";
 import { type EngineLimits, resolveLimits } from "../../engine/limits.ts";
 import type { Side } from "../../errors.ts";
