@@ -41,6 +41,8 @@ const EXPLANATIONS = {
   ERR_TLS_ACCESS_DENIED: ["the peer is authenticated but not authorized"],
   ERR_TLS_POST_HANDSHAKE_AUTH: ["the client cannot be asked for a certificate"],
   ERR_TLS_KEY: ["a private key or public key cannot be used"],
+  ERR_TLS_PASSPHRASE: ["a pass phrase is wrong, or one is missing"],
+  ERR_TLS_PKCS12: ["a PKCS#12 file or an encrypted key cannot be used"],
   ERR_OSSL_X509_KEY_VALUES_MISMATCH: ["the private key does not belong to the certificate"],
   ERR_TLS_PEM: ["a PEM or DER input cannot be read"],
   ERR_TLS_OPTION: ["an option is unknown, contradictory or not supported"],

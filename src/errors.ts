@@ -78,6 +78,8 @@ const ALERTS = {
   ERR_TLS_ACCESS_DENIED: "access_denied",
   ERR_TLS_POST_HANDSHAKE_AUTH: undefined,
   ERR_TLS_KEY: undefined,
+  ERR_TLS_PASSPHRASE: undefined,
+  ERR_TLS_PKCS12: undefined,
   ERR_OSSL_X509_KEY_VALUES_MISMATCH: undefined,
   ERR_TLS_PEM: undefined,
   ERR_TLS_OPTION: undefined,

@@ -53,7 +53,9 @@ export type Operation =
   | "find_psk"
   | "ticket"
   | "anti_replay"
-  | "compress";
+  | "compress"
+  | "derive_key"
+  | "decrypt";
 
 /** Why a flow stopped: resume it with the message, or with what the promise gave. */
 export type Suspension =

@@ -21,7 +21,7 @@ import type { Arguments, Command } from "./flags.ts";
 import { reportError, sessionLines, TRACE_FLAGS, type TraceOutput, traceOutput } from "./report.ts";
 import { SESSION_FLAGS, type SessionFiles, sessionFiles } from "./session-files.ts";
 import { onSignals, type Signals } from "./signals.ts";
-import { LATER_TLS_FLAGS, negotiationOptions, TLS_FLAGS } from "./tls-flags.ts";
+import { CREDENTIAL_FLAGS, negotiationOptions, TLS_FLAGS } from "./tls-flags.ts";
 
 export const connectCommand: Command = {
   name: "connect",
@@ -46,8 +46,9 @@ export const connectCommand: Command = {
   ].join("\n"),
   positionals: 1,
   flags: [
-    { name: "cert", value: "FILE", repeat: true, help: "own certificate with its chain, PEM or DER" },
-    { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER" },
+    { name: "cert", value: "FILE", repeat: true, help: "own certificate with its chain, PEM or DER; or PKCS#12" },
+    { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER; PKCS#12 has it inside" },
+    ...CREDENTIAL_FLAGS,
     { name: "cacert", value: "FILE", help: "CAs that may have issued the server's certificate, PEM or DER" },
     { name: "insecure", short: "k", help: "accept any certificate: anybody could be there" },
     { name: "cert-status", help: "refuse the server unless it staples an OCSP response that clears it" },
@@ -68,11 +69,11 @@ export const connectCommand: Command = {
     ...SESSION_FLAGS,
     ...TRACE_FLAGS,
     { name: "json", help: "the trace as JSON lines on stdout, in place of the data" },
-    ...LATER_TLS_FLAGS,
   ],
   examples: [
     "mutls connect example.com:443 --trace </dev/null",
     "mutls connect localhost:8443 --cacert ca.pem --cert me.pem --key me.key",
+    "mutls connect localhost:8443 --cacert ca.pem --cert me.p12 --pass secret",
     "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | mutls connect localhost:8443 --cacert ca.pem",
     "mutls connect localhost:8443 --cacert ca.pem --sess-in session --sess-out session --early-data request </dev/null",
   ],

@@ -2,47 +2,131 @@
 import { openSync, readFileSync, writeSync } from "node:fs";
 import { rootCertificates } from "node:tls";
 import { utf8 } from "../bytes/bytes.ts";
+import { Tag } from "../bytes/der.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { schemeAlgorithm } from "../crypto/signatures.ts";
-import { resolveIdentity } from "../engine/index.ts";
+import { type IdentityOptions, resolveIdentity } from "../engine/index.ts";
 import type { Observer } from "../engine/observer.ts";
 import { TlsError } from "../errors.ts";
 import type { Identity } from "../handshake/identity.ts";
 import { keyLog } from "../inspect/keylog.ts";
+import { readPrivateKey } from "../pki/pkcs8.ts";
+import { isPkcs12, readPkcs12 } from "../pki/pkcs12.ts";
 import { type RevocationChecker, revocationChecker } from "../x509/revocation.ts";
 import { type TrustStore, trustStore } from "../x509/trust.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
 import type { Arguments } from "./flags.ts";
 
-/** The identities of `--cert` and `--key`, pair by pair. A file that holds both may be given once, as `--cert`. */
+/** Values of `--cert-type`: curl's words. */
+export const CERT_TYPES = ["PEM", "DER", "P12"] as const;
+
+type CertType = (typeof CERT_TYPES)[number];
+
+/**
+ * The identities of `--cert` and `--key`, pair by pair. A file that holds both may be given once, as `--cert`; PKCS#12
+ * always does, and may hold several.
+ */
 export async function loadIdentities(args: Arguments, provider: CryptoProvider): Promise<readonly Identity[]> {
-  const certs = args.all("cert");
+  const files = args
+    .all("cert")
+    .map((name) => ({ name, content: read(name, "certificate", ExitStatus.localCertificate) }));
   const keys = args.all("key");
-  if (keys.length > certs.length) throw usage("a --key without its --cert");
-  if (keys.length > 0 && keys.length < certs.length) throw usage("a --cert without its --key: repeat them in pairs");
+  const pairs = files.filter(({ content }) => !isPkcs12(content)).length;
+  if (keys.length > pairs) {
+    throw usage(files.length > pairs ? "a --key beside PKCS#12, which has its own" : "a --key without its --cert");
+  }
+  if (keys.length > 0 && keys.length < pairs) throw usage("a --cert without its --key: repeat them in pairs");
   const staples = args.all("ocsp");
-  if (staples.length > certs.length) throw usage("an --ocsp without its --cert");
-  return Promise.all(certs.map((cert, index) => loadIdentity(cert, keys[index] ?? cert, staples[index], provider)));
+  if (staples.length > files.length) throw usage("an --ocsp without its --cert");
+  for (const flag of ["pass", "cert-type"]) {
+    if (args.has(flag) && files.length === 0) throw usage(`--${flag} without --cert`);
+  }
+  const passphrases = args.all("pass");
+  if (passphrases.length > 1 && passphrases.length !== files.length) {
+    throw usage("--pass is given once for all, or once for each --cert");
+  }
+  for (const { name, content } of files) checkType(args.get("cert-type"), name, content);
+  const remaining = [...keys];
+  const loaded = files.map(({ name, content }, index) => {
+    const passphrase = passphrases[passphrases.length > 1 ? index : 0];
+    return isPkcs12(content)
+      ? loadPkcs12(name, content, staples[index], passphrase, provider)
+      : loadIdentity(name, content, remaining.shift() ?? name, staples[index], passphrase, provider);
+  });
+  return (await Promise.all(loaded)).flat();
+}
+
+function checkType(wanted: string | undefined, name: string, content: Uint8Array): void {
+  const found: CertType = isPkcs12(content) ? "P12" : content[0] === Tag.sequence ? "DER" : "PEM";
+  if (wanted === undefined || wanted === found) return;
+  throw new CliError(ExitStatus.localCertificate, `${name}: is ${found}, not ${wanted}`, "leave --cert-type out");
+}
+
+async function loadPkcs12(
+  name: string,
+  content: Uint8Array,
+  ocspFile: string | undefined,
+  passphrase: string | undefined,
+  provider: CryptoProvider,
+): Promise<readonly Identity[]> {
+  const ocspResponse = readStaple(ocspFile);
+  const { identities } = await naming(name, () => readPkcs12(content, passphrase));
+  if (identities.length === 0) {
+    throw new CliError(ExitStatus.localCertificate, `${name}: no private key with its certificate in there`);
+  }
+  if (ocspResponse !== undefined && identities.length > 1) {
+    throw usage(`an --ocsp for ${name}, in which there are ${identities.length} certificates with keys`);
+  }
+  return Promise.all(
+    identities.map(({ cert, key }) => resolved({ cert, key, ocspResponse }, name, name, ocspFile, provider)),
+  );
 }
 
 async function loadIdentity(
+  certFile: string,
+  cert: Uint8Array,
+  keyFile: string,
+  ocspFile: string | undefined,
+  passphrase: string | undefined,
+  provider: CryptoProvider,
+): Promise<readonly Identity[]> {
+  const file = keyFile === certFile ? cert : read(keyFile, "private key", ExitStatus.localCertificate);
+  const ocspResponse = readStaple(ocspFile);
+  const hint = certFile === keyFile ? "give the file with the private key as --key" : undefined;
+  const key = await naming(keyFile, () => readPrivateKey(file, passphrase), hint);
+  return [await resolved({ cert, key, ocspResponse }, certFile, keyFile, ocspFile, provider)];
+}
+
+function readStaple(file: string | undefined): Uint8Array | undefined {
+  return file === undefined ? undefined : read(file, "OCSP response", ExitStatus.localCertificate);
+}
+
+/** What cannot be read says where it stands. `hint`: for a file without a usable key. */
+async function naming<T>(file: string, reading: () => Promise<T>, hint?: string): Promise<T> {
+  try {
+    return await reading();
+  } catch (error) {
+    if (!(error instanceof TlsError)) throw error;
+    const mending = { ERR_TLS_PASSPHRASE: "give its pass phrase with --pass", ERR_TLS_KEY: hint }[error.code as string];
+    throw new CliError(ExitStatus.localCertificate, `${file}: ${error.message}`, mending);
+  }
+}
+
+async function resolved(
+  options: IdentityOptions,
   certFile: string,
   keyFile: string,
   ocspFile: string | undefined,
   provider: CryptoProvider,
 ): Promise<Identity> {
-  const cert = read(certFile, "certificate", ExitStatus.localCertificate);
-  const key = keyFile === certFile ? cert : read(keyFile, "private key", ExitStatus.localCertificate);
-  const ocspResponse =
-    ocspFile === undefined ? undefined : read(ocspFile, "OCSP response", ExitStatus.localCertificate);
   let identity: Identity;
   try {
-    identity = resolveIdentity({ cert, key, ocspResponse }, provider);
+    identity = resolveIdentity(options, provider);
   } catch (error) {
     if (!(error instanceof TlsError)) throw error;
     if (error.code === "ERR_OSSL_X509_KEY_VALUES_MISMATCH") throw foreignKey(certFile, keyFile);
     const file = { ERR_TLS_KEY: keyFile, ERR_TLS_OPTION: ocspFile }[error.code as string] ?? certFile;
-    throw new CliError(ExitStatus.localCertificate, `${file}: ${error.message}`, keyHint(error, certFile, keyFile));
+    throw new CliError(ExitStatus.localCertificate, `${file}: ${error.message}`);
   }
   if (!(await belongTogether(identity, provider))) throw foreignKey(certFile, keyFile);
   return identity;
@@ -54,12 +138,6 @@ function foreignKey(certFile: string, keyFile: string): CliError {
     `the private key in ${keyFile} does not belong to the certificate in ${certFile}`,
     "the key file must be the one the certificate was requested with",
   );
-}
-
-function keyHint(error: TlsError, certFile: string, keyFile: string): string | undefined {
-  return error.code === "ERR_TLS_KEY" && certFile === keyFile
-    ? "give the file with the private key as --key"
-    : undefined;
 }
 
 /** Better now than as the peer's decrypt_error. The engine itself can only ask a provider that answers at once. */

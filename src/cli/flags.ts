@@ -13,8 +13,6 @@ export interface Flag {
   readonly choices?: readonly string[];
   /** May be given more than once. */
   readonly repeat?: true;
-  /** Part of a later version: refused, by name, until then. */
-  readonly later?: true;
   readonly help: string;
 }
 
@@ -125,7 +123,6 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
 
   function take(flag: Flag, attached: string | undefined): void {
     const { name, choices } = flag;
-    if (flag.later) throw usage(`--${name} is not supported yet`, `see: mutls ${command.name} --help`);
     if (flag.value === undefined && attached !== undefined) throw usage(`--${name} takes no value`);
     const value = flag.value === undefined ? "" : (attached ?? next(flag));
     if (choices !== undefined && !choices.includes(value)) {
@@ -147,8 +144,6 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
 /** The help of one command. */
 export function helpText(command: Command): string {
   const { name, synopsis, summary, description, flags, examples } = command;
-  const now = flags.filter(({ later }) => !later);
-  const later = flags.filter((flag) => flag.later).map((flag) => `--${flag.name}`);
   return [
     `usage: mutls ${[name, synopsis, "[flags]"].filter(Boolean).join(" ")}`,
     "",
@@ -157,9 +152,8 @@ export function helpText(command: Command): string {
     description,
     "",
     "flags:",
-    ...[...now, HELP].flatMap(flagHelp),
+    ...[...flags, HELP].flatMap(flagHelp),
     "",
-    ...(later.length > 0 ? ["not supported yet:", ...wrap(later.join(" "), 2), ""] : []),
     "examples:",
     ...examples.map((example) => `  ${example}`),
     "",
@@ -210,7 +204,7 @@ function find(flags: readonly Flag[], written: string, matches: (flag: Flag) => 
   const found = flags.find(matches);
   if (found !== undefined) return found;
   const name = written.replace(/^-+/, "");
-  const names = flags.filter(({ later }) => !later).map((flag) => flag.name);
+  const names = flags.map((flag) => flag.name);
   const ours = ELSEWHERE.get(name.toLowerCase());
   const close = ours !== undefined && names.includes(ours) ? ours : nearest(name, names);
   throw usage(

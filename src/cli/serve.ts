@@ -18,7 +18,7 @@ import type { Arguments, Command } from "./flags.ts";
 import { errorLine, rejectionLines, sessionLines, TRACE_FLAGS, traceOutput } from "./report.ts";
 import { MODES, type ModeName } from "./serve-modes.ts";
 import { onSignals } from "./signals.ts";
-import { LATER_TLS_FLAGS, negotiationOptions, TLS_FLAGS } from "./tls-flags.ts";
+import { CREDENTIAL_FLAGS, negotiationOptions, TLS_FLAGS } from "./tls-flags.ts";
 
 export const serveCommand: Command = {
   name: "serve",
@@ -45,8 +45,9 @@ export const serveCommand: Command = {
   flags: [
     { name: "host", value: "HOST", help: "address to listen on; 127.0.0.1 by default" },
     { name: "port", value: "PORT", help: "8443 by default; 0 picks a free one" },
-    { name: "cert", value: "FILE", repeat: true, help: "certificate with its chain, PEM or DER" },
-    { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER" },
+    { name: "cert", value: "FILE", repeat: true, help: "certificate with its chain, PEM or DER; or PKCS#12" },
+    { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER; PKCS#12 has it inside" },
+    ...CREDENTIAL_FLAGS,
     {
       name: "ocsp",
       value: "FILE",
@@ -72,11 +73,11 @@ export const serveCommand: Command = {
     { name: "cookie", help: "send each client a HelloRetryRequest, with all there is to remember in its cookie" },
     ...TRACE_FLAGS,
     { name: "json", help: "the trace as JSON lines on stderr" },
-    ...LATER_TLS_FLAGS,
   ],
   examples: [
     "mutls serve --cert server.pem --key server.key",
     "mutls serve --port 0 --cert server.pem --key server.key --cacert ca.pem --client-auth on --mode echo",
+    "mutls serve --cert server.p12 --pass secret",
     "mutls serve --cert server.pem --key server.key --early-data 16384",
     "mutls serve --psk bob:$(openssl rand -hex 32)",
   ],

@@ -27,6 +27,7 @@ import type { PskMode } from "../handshake/psk.ts";
 import { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "../node/compression.ts";
 import { OPENSSL_SCHEMES } from "../node/tls/names.ts";
 import { usage } from "./exit.ts";
+import { CERT_TYPES } from "./files.ts";
 import { type Arguments, type Flag, nearest } from "./flags.ts";
 import { pskModes, psks } from "./psk-flags.ts";
 
@@ -50,6 +51,22 @@ const COMPRESSIONS = {
     return zstdCompression();
   },
 };
+
+/** What stands beside --cert and --key at both ends. */
+export const CREDENTIAL_FLAGS: readonly Flag[] = [
+  {
+    name: "cert-type",
+    value: "TYPE",
+    choices: CERT_TYPES,
+    help: "what --cert is; its content says so by default",
+  },
+  {
+    name: "pass",
+    value: "P",
+    repeat: true,
+    help: "pass phrase of encrypted keys and PKCS#12 files, one for all or one for each --cert; other users see command lines",
+  },
+];
 
 /** Negotiation, diagnosis, provider. */
 export const TLS_FLAGS: readonly Flag[] = [
@@ -96,11 +113,6 @@ export const TLS_FLAGS: readonly Flag[] = [
   },
   { name: "provider", value: "NAME", choices: Object.keys(PROVIDERS), help: "who computes; node by default" },
   { name: "verbose", short: "v", help: "say on stderr what was negotiated, and with whom" },
-];
-
-/** Parts of later versions that both ends will have. */
-export const LATER_TLS_FLAGS: readonly Flag[] = [
-  { name: "pass", value: "P", later: true, help: "pass phrase of an encrypted key" },
 ];
 
 /** What the shared flags say. */

@@ -375,5 +375,5 @@ function wrapPkcs8(oid: string, parameters: Uint8Array, privateKey: Uint8Array):
 }
 
 function encrypted(): TlsError {
-  return fault("ERR_TLS_KEY", "encrypted private keys are not supported yet; decrypt it with `openssl pkey`");
+  return fault("ERR_TLS_KEY", "the private key is encrypted: decrypt it with readPrivateKey, or `openssl pkey`");
 }

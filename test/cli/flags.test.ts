@@ -17,7 +17,6 @@ const command: Command = {
     { name: "list", value: "A,B", help: "a list" },
     { name: "insecure", short: "k", help: "careless" },
     { name: "verbose", short: "v", help: "chatty" },
-    { name: "psk", value: "X", later: true, help: "later" },
   ],
 };
 
@@ -62,8 +61,6 @@ describe("flags", () => {
     [["x", "--insecure=1"], "--insecure takes no value | "],
     [["x", "--mode", "d"], '--mode: "d" is not a, b or c | '],
     [["x", "--mode", "a", "--mode", "b"], "--mode is given twice | "],
-    [["x", "--psk", "a"], "--psk is not supported yet | see: mutls try --help"],
-    [["x", "--psk=a"], "--psk is not supported yet | see: mutls try --help"],
     [[], "mutls try needs HOST:PORT | see: mutls try --help"],
     [["x", "y"], '"y" is one argument too many | see: mutls try --help'],
   ])("refuse %j", (argv, expected) => {
@@ -91,12 +88,10 @@ describe("flags", () => {
     expect(() => parse("x", "--list", "a,,b").list("list")).toThrow("is empty");
   });
 
-  it("are all in the help, those of later versions apart", () => {
+  it("are all in the help", () => {
     for (const shown of [connectCommand, serveCommand]) {
       const help = helpText(shown);
       for (const { name } of shown.flags) expect(help).toContain(`--${name}`);
-      const now = help.slice(0, help.indexOf("not supported yet"));
-      for (const { name } of shown.flags.filter(({ later }) => later)) expect(now).not.toContain(`--${name}`);
       expect(Math.max(...help.split("\n").map((line) => line.length))).toBeLessThanOrEqual(120);
     }
   });

@@ -121,21 +121,6 @@ describe("exit statuses", () => {
     expect([refusal.status, refusal.text]).toEqual([2, expect.stringContaining(reason)]);
   });
 
-  it("2, not supported yet: the flags of later versions", async () => {
-    const later = [connectCommand, serveCommand].flatMap((command) =>
-      command.flags.filter((flag) => flag.later).map((flag) => ({ command, flag })),
-    );
-    const names = later.map(({ command, flag }) => `${command.name} --${flag.name}`);
-    expect(names).toEqual(expect.arrayContaining(["connect --pass", "serve --pass"]));
-    for (const { command, flag } of later) {
-      const refusal = await refused(command, [`--${flag.name}`, "x"]);
-      expect([refusal.status, refusal.text]).toEqual([
-        2,
-        expect.stringContaining(`--${flag.name} is not supported yet`),
-      ]);
-    }
-  });
-
   it.each([
     ...["inspect", "bench", "ca", "gateway", "relay"].map(
       (name) => [[name, "--x"], `mutls ${name} is not supported yet`] as const,
@@ -206,13 +191,13 @@ describe("exit statuses", () => {
     );
     const garbage = files.write("garbage", "nothing");
     expect(await status("--cert", garbage, "--key", garbage)).toContain("garbage: ");
-    const encrypted = files.write(
-      "encrypted.key",
+    const garbled = files.write(
+      "garbled.key",
       "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAQID\n-----END ENCRYPTED PRIVATE KEY-----\n",
     );
-    expect(await status("--cert", files.path("client.pem"), "--key", encrypted)).toContain(
-      "encrypted private keys are not supported yet",
-    );
+    const key = ["--cert", files.path("client.pem"), "--key", garbled];
+    expect(await status(...key)).toContain("give its pass phrase with --pass");
+    expect(await status(...key, "--pass", "x")).toContain("garbled.key: a PEM or DER input cannot be read");
     const serve = await mutls(["serve", "--cert", files.path("server.pem"), "--key", files.path("client.key")]);
     expect([serve.status, serve.stderr]).toEqual([58, expect.stringContaining("does not belong")]);
   });

@@ -92,7 +92,7 @@ describe("parsePrivateKey", () => {
     for (const form of [pkcs8, pkcs1, sec1, readPem(pkcs8)[0]?.der as Uint8Array]) {
       const { code, detail } = failure(() => parsePrivateKey(form));
       expect(code).toBe("ERR_TLS_KEY");
-      expect(detail).toContain("encrypted private keys are not supported yet");
+      expect(detail).toContain("the private key is encrypted");
     }
   });
 

@@ -48,6 +48,8 @@ describe("import direction", () => {
     ["of pkijs", "x509/parse.ts", 'import { Certificate } from "pkijs";', "only pki may import it"],
     ["of asn1js", "cli/main.ts", 'import { fromBER } from "asn1js";', "only pki may import it"],
     ["of noble", "schedule/hkdf.ts", 'import { hmac } from "@noble/hashes/hmac.js";', "only crypto may import it"],
+    ["of node-forge", "pki/pkcs12.ts", 'import rc2 from "node-forge/lib/rc2.js";', "only crypto may import it"],
+    ["of all of node-forge", "crypto/a.ts", 'import x from "node-forge";', "the package has no place in the rules"],
     ["of an unknown package", "cli/main.ts", 'import x from "left-pad";', "the package has no place in the rules"],
     ["of node:crypto", "crypto/noble.ts", 'import "node:crypto";', "Node built-ins are not allowed here"],
     [

@@ -33,6 +33,7 @@ const FORBIDDEN: readonly { readonly from: string; readonly to: string }[] = [{ 
 const PACKAGES: readonly { readonly name: RegExp; readonly folders: readonly string[] }[] = [
   { name: /^@noble\//, folders: ["crypto"] },
   { name: /^micro-rsa-dsa-dh(\/|$)/, folders: ["crypto"] },
+  { name: /^node-forge\/lib\/(des|rc2|util)\.js$/, folders: ["crypto"] },
   { name: /^(pkijs|asn1js)$/, folders: ["pki"] },
 ];
 

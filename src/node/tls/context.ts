@@ -13,9 +13,11 @@ import { fault } from "../../errors.ts";
 import type { ClientConfig, ServerConfig } from "../../handshake/config.ts";
 import { createIdentity, type Identity } from "../../handshake/identity.ts";
 import { MAX_TICKET_LIFETIME } from "../../handshake/session.ts";
+import type { Pkcs12 } from "../../pki/pkcs12.ts";
 import { revocationChecker } from "../../x509/revocation.ts";
 import { TrustStore, trustStore } from "../../x509/trust.ts";
 import { acceptAnyVerifier, type CertificateVerifier, trustVerifier } from "../../x509/verifier.ts";
+import { readPkcs12Sync } from "../pkcs12.ts";
 import { defaults } from "./defaults.ts";
 import { argumentError } from "./errors.ts";
 import { refuseOptions } from "./members.ts";
@@ -24,6 +26,8 @@ import { TicketKeys } from "./resumption.ts";
 
 type Bytes = string | NodeJS.ArrayBufferView;
 type Key = Bytes | Signer | { readonly pem: Bytes; readonly passphrase?: string | undefined };
+
+type PfxEntry = Bytes | { readonly buf: Bytes; readonly passphrase?: string | undefined };
 
 /** node:tls's options, and keys that are not here: anything with `schemes` and `sign`. */
 export type ContextOptions = Omit<SecureContextOptions, "key"> & {
@@ -46,6 +50,8 @@ export class SecureContext {
   /** Of a server's tickets. */
   readonly ticketKeys: TicketKeys;
   readonly #options: ContextOptions;
+  /** As in node:tls, all certificates of `pfx` but the keys' own are believed, and named to clients. */
+  readonly #fromPfx: readonly Uint8Array[];
   #trust: ContextTrust | undefined;
   readonly #preferences: Preferences;
   readonly #tickets: ReturnType<typeof readTicketOptions>;
@@ -62,10 +68,12 @@ export class SecureContext {
     }
     this.#options = options;
     this.#preferences = readPreferences(options);
-    this.identities = readIdentities(options);
+    const files = readPfx(options);
+    this.#fromPfx = files.flatMap(othersOf);
+    this.identities = [...readIdentities(options), ...files.flatMap((file) => pfxIdentities(file, options.ca))];
     this.ticketKeys = new TicketKeys(options.ticketKeys);
     this.#tickets = readTicketOptions(options);
-    if (options.ca || options.crl) this.#trust = readTrust(options.ca || rootStore(), options);
+    if (options.ca || options.crl) this.#trust = this.#readTrust(options);
   }
 
   /** node:tls keeps its native half here; callers that pass it on pass this. */
@@ -73,15 +81,19 @@ export class SecureContext {
     return this;
   }
 
-  /** Distinguished names for a CertificateRequest: those of `ca`, and none where that was left out. */
+  /** Distinguished names for a CertificateRequest: those of `ca` and `pfx`, and none where both were left out. */
   get authorities(): readonly Uint8Array[] {
-    return this.#options.ca ? this.trust.authorities : [];
+    return this.#options.ca ? this.trust.authorities : trustStore(this.#fromPfx).subjects;
   }
 
   /** Whom connections believe; the root store of Node where `ca` was left out, read when first needed. */
   get trust(): ContextTrust {
-    this.#trust ??= readTrust(rootStore(), {});
+    this.#trust ??= this.#readTrust(this.#options);
     return this.#trust;
+  }
+
+  #readTrust({ ca, ...options }: ContextOptions): ContextTrust {
+    return readTrust([...list<Bytes>((ca || rootStore()) as Bytes | readonly Bytes[]), ...this.#fromPfx], options);
   }
 
   /** A client's configuration but for what belongs to one connection. */
@@ -188,6 +200,31 @@ export interface ContextTrust {
   readonly authorities: readonly Uint8Array[];
   /** All of `ca`, anchors or not. */
   readonly known: TrustStore;
+}
+
+/** node:tls's forms: one file, or a list of files, each alone or with its own pass phrase. */
+function readPfx({ pfx, passphrase }: ContextOptions): readonly Pkcs12[] {
+  return list<PfxEntry>(pfx as PfxEntry | readonly PfxEntry[] | undefined).map((entry) => {
+    const own = typeof entry === "object" && "buf" in entry ? entry : { buf: entry, passphrase: undefined };
+    const file = readPkcs12Sync(bytesOf(own.buf as Bytes), own.passphrase || passphrase);
+    if (file.identities.length === 0) throw fault("ERR_TLS_PKCS12", "pfx: no private key with its certificate");
+    return file;
+  });
+}
+
+/** All of them, where OpenSSL takes the first that it finds. */
+function pfxIdentities({ identities }: Pkcs12, ca: ContextOptions["ca"]): Identity[] {
+  return identities.map(({ cert, key }) => {
+    const leaf = new X509Certificate(cert[0]);
+    if (!leaf.checkPrivateKey(createPrivateKey({ key: Buffer.from(key), format: "der", type: "pkcs8" }))) {
+      throw fault("ERR_OSSL_X509_KEY_VALUES_MISMATCH", "pfx: the certificate is not the key's");
+    }
+    return createIdentity(completed(cert, leaf, ca), nodeProvider.signer(key));
+  });
+}
+
+function othersOf({ identities, certificates, trusted }: Pkcs12): readonly Uint8Array[] {
+  return [...identities.flatMap(({ cert }) => cert.slice(1)), ...[...certificates, ...trusted].map(({ cert }) => cert)];
 }
 
 /**

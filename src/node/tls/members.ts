@@ -19,7 +19,7 @@ const TRACE = "OpenSSL's trace is not there; mutls/inspect shows every byte";
  * @example
  * ```ts
  * console.log(MEMBERS.ConnectionOptions.servername); // true
- * console.log(MEMBERS.SecureContextOptions.pfx); // PKCS#12 is not read; give `key` and `cert` as PEM
+ * console.log(MEMBERS.SecureContextOptions.crl); // certificate revocation lists are not checked
  * ```
  */
 export const MEMBERS = {
@@ -55,7 +55,7 @@ export const MEMBERS = {
     maxVersion: true,
     minVersion: true,
     passphrase: true,
-    pfx: "PKCS#12 is not read; give `key` and `cert` as PEM",
+    pfx: true,
     privateKeyEngine: ENGINES,
     privateKeyIdentifier: ENGINES,
     secureOptions: true,
