@@ -6,8 +6,8 @@ import { fault } from "../errors.ts";
 /** How much work a file may ask for. */
 export interface UnlockOptions {
   /**
-   * Rounds of key derivation in one file, all its keys and its MAC together; ten million by default. scrypt counts as
-   * the product of its parameters.
+   * Rounds of key derivation in one file, all its keys and its MAC together; ten million by default, which take some ten
+   * seconds at worst. scrypt counts as the product of its parameters.
    */
   readonly maxIterations?: number | undefined;
 }
