@@ -339,3 +339,31 @@ export function derUnsigned(magnitude: Uint8Array): Uint8Array {
   const sign = (magnitude[start] as number) >= 0x80 ? Uint8Array.of(0) : new Uint8Array(0);
   return derEncode(Tag.integer, sign, magnitude.subarray(start));
 }
+
+/** An INTEGER from 0 to 2^53 - 1. */
+export function derNumber(value: number): Uint8Array {
+  const bytes: number[] = [];
+  for (let rest = value; rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest % 256);
+  return derUnsigned(Uint8Array.from(bytes.length === 0 ? [0] : bytes));
+}
+
+/**
+ * An OBJECT IDENTIFIER from dotted decimal.
+ *
+ * @throws TlsError `ERR_TLS_OPTION` when there are no two arcs.
+ */
+export function derOid(oid: string): Uint8Array {
+  const [first, second, ...rest] = oid.split(".").map(BigInt);
+  if (first === undefined || second === undefined) throw fault("ERR_TLS_OPTION", `"${oid}" is no object identifier`);
+  return derEncode(Tag.oid, ...[first * 40n + second, ...rest].map(base128));
+}
+
+function base128(value: bigint): Uint8Array {
+  const bytes = [Number(value & 0x7fn)];
+  for (let rest = value >> 7n; rest > 0n; rest >>= 7n) bytes.unshift(Number(rest & 0x7fn) | 0x80);
+  return Uint8Array.from(bytes);
+}
+
+export function derSequence(...parts: readonly Uint8Array[]): Uint8Array {
+  return derEncode(Tag.sequence, ...parts);
+}

@@ -1,33 +1,24 @@
 /** DER of what certificates are made of (RFC 5280 4.1, 4.2). Values are this side's own, so nothing here is defensive. */
 import { concat, utf8 } from "../bytes/bytes.ts";
-import { contextConstructed, contextPrimitive, derEncode, Tag } from "../bytes/der.ts";
+import {
+  contextConstructed,
+  contextPrimitive,
+  derEncode,
+  derNumber as encodeNumber,
+  derOid as encodeOid,
+  derSequence as encodeSequence,
+  Tag,
+} from "../bytes/der.ts";
 import { fault } from "../errors.ts";
 import { parseAddress } from "../x509/address.ts";
 
-/** An OBJECT IDENTIFIER from dotted decimal. */
-export function encodeOid(oid: string): Uint8Array {
-  const arcs = oid.split(".").map(BigInt);
-  const [first, second, ...rest] = arcs;
-  if (first === undefined || second === undefined) throw fault("ERR_TLS_OPTION", `"${oid}" is no object identifier`);
-  return derEncode(Tag.oid, ...[first * 40n + second, ...rest].map(base128));
-}
+export { derNumber as encodeNumber, derOid as encodeOid, derSequence as encodeSequence } from "../bytes/der.ts";
 
 /** INTEGER of a non-negative big-endian magnitude. */
 export function encodeInteger(magnitude: Uint8Array): Uint8Array {
   const start = magnitude.findIndex((byte) => byte !== 0);
   const bytes = start < 0 ? Uint8Array.of(0) : magnitude.subarray(start);
   return derEncode(Tag.integer, (bytes[0] as number) >= 0x80 ? concat(Uint8Array.of(0), bytes) : bytes);
-}
-
-/** INTEGER of a small non-negative number. */
-export function encodeNumber(value: number): Uint8Array {
-  const bytes: number[] = [];
-  for (let rest = value; rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest & 0xff);
-  return encodeInteger(Uint8Array.from(bytes));
-}
-
-export function encodeSequence(...parts: readonly Uint8Array[]): Uint8Array {
-  return derEncode(Tag.sequence, ...parts);
 }
 
 /** BIT STRING of whole bytes. */
@@ -152,12 +143,6 @@ export const extension = {
     };
   },
 } as const;
-
-function base128(value: bigint): Uint8Array {
-  const bytes = [Number(value & 0x7fn)];
-  for (let rest = value >> 7n; rest > 0n; rest >>= 7n) bytes.unshift(Number(rest & 0x7fn) | 0x80);
-  return Uint8Array.from(bytes);
-}
 
 function reverseBits(byte: number): number {
   let reversed = 0;

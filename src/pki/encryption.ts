@@ -1,5 +1,5 @@
 /** Password-based encryption by AlgorithmIdentifier: PBES2 (RFC 8018 6.2) both ways, PKCS#12's own (RFC 7292 C) to read. */
-import { type DerReader, derContent, derEncode, Tag } from "../bytes/der.ts";
+import { type DerReader, derContent, derEncode, derNumber, derOid, derSequence, Tag } from "../bytes/der.ts";
 import { type AlgorithmIdentifier, hasNoParameters, readAlgorithmIdentifier } from "../crypto/keys.ts";
 import {
   DIGEST_LENGTHS,
@@ -12,7 +12,6 @@ import {
 } from "../crypto/passwords.ts";
 import { fault, type TlsError } from "../errors.ts";
 import { type Flow, wait } from "../flow.ts";
-import { encodeNumber, encodeOid, encodeSequence } from "./encode.ts";
 import { MAX_SALT, MAX_SCRYPT_MEMORY, type Unlocking } from "./unlock.ts";
 
 const PBES2 = "1.2.840.113549.1.5.13";
@@ -109,21 +108,21 @@ export function* encrypt(data: Uint8Array, iterations: number, unlocking: Unlock
   const iv = randomBytes(16);
   const pbkdf2 = { digest: "sha256", password: unlocking.utf8, salt, iterations, length: 32 } as const;
   const key = yield* wait("derive_key", unlocking.crypto.pbkdf2(pbkdf2));
-  const scheme = encodeSequence(encodeOid(AES_256_CBC), derEncode(Tag.octetString, iv));
-  const algorithm = encodeSequence(encodeOid(PBES2), encodeSequence(parameters, scheme));
+  const scheme = derSequence(derOid(AES_256_CBC), derEncode(Tag.octetString, iv));
+  const algorithm = derSequence(derOid(PBES2), derSequence(parameters, scheme));
   return [algorithm, encryptAes(key, iv, data)];
 }
 
 /** The AlgorithmIdentifier of PBKDF2 over HMAC-SHA-256 with a fresh salt. `keyLength`: to be named, in bytes. */
 export function freshPbkdf2(iterations: number, keyLength?: number): { salt: Uint8Array; parameters: Uint8Array } {
   const salt = randomBytes(16);
-  const parameters = encodeSequence(
-    encodeOid(PBKDF2),
-    encodeSequence(
+  const parameters = derSequence(
+    derOid(PBKDF2),
+    derSequence(
       derEncode(Tag.octetString, salt),
-      encodeNumber(iterations),
-      ...(keyLength === undefined ? [] : [encodeNumber(keyLength)]),
-      encodeSequence(encodeOid(HMAC_SHA256), derEncode(Tag.null)),
+      derNumber(iterations),
+      ...(keyLength === undefined ? [] : [derNumber(keyLength)]),
+      derSequence(derOid(HMAC_SHA256), derEncode(Tag.null)),
     ),
   );
   return { salt, parameters };

@@ -1,12 +1,11 @@
 /** The MAC of a PKCS#12 file: HMAC under a key of RFC 7292 B, or PBMAC1 (RFC 9579). */
 
 import { equalConstantTime, utf8 } from "../bytes/bytes.ts";
-import { type DerReader, derContent, derEncode, Tag } from "../bytes/der.ts";
+import { type DerReader, derContent, derEncode, derNumber, derOid, derSequence, Tag } from "../bytes/der.ts";
 import { type AlgorithmIdentifier, hasNoParameters, readAlgorithmIdentifier } from "../crypto/keys.ts";
 import { DIGEST_LENGTHS, type DigestName, hmac, Purpose } from "../crypto/passwords.ts";
 import { fault } from "../errors.ts";
 import type { Flow } from "../flow.ts";
-import { encodeNumber, encodeOid, encodeSequence } from "./encode.ts";
 import {
   derivePbkdf2,
   derivePkcs12,
@@ -68,23 +67,23 @@ export function* writeMacData(
   if (kind === "pbmac1") {
     const { salt, parameters } = freshPbkdf2(iterations, 32);
     const key = yield* derivePbkdf2({ digest: "sha256", salt, iterations, length: 32 }, unlocking);
-    const scheme = encodeSequence(encodeOid(HMAC_SHA256), derEncode(Tag.null));
-    const algorithm = encodeSequence(encodeOid(Id.pbmac1), encodeSequence(parameters, scheme));
+    const scheme = derSequence(derOid(HMAC_SHA256), derEncode(Tag.null));
+    const algorithm = derSequence(derOid(Id.pbmac1), derSequence(parameters, scheme));
     // RFC 9579 4: what stands in the older fields is not looked at.
     return macData(algorithm, hmac("sha256", key, content), utf8("NOT USED"), 1);
   }
   const salt = randomBytes(16);
   const { output: length } = DIGEST_LENGTHS[kind];
   const key = derivePkcs12(kind, Purpose.mac, { salt, iterations, length }, unlocking);
-  const algorithm = encodeSequence(encodeOid(DIGEST_IDS[kind]), derEncode(Tag.null));
+  const algorithm = derSequence(derOid(DIGEST_IDS[kind]), derEncode(Tag.null));
   return macData(algorithm, hmac(kind, key, content), salt, iterations);
 }
 
 function macData(algorithm: Uint8Array, digest: Uint8Array, salt: Uint8Array, iterations: number): Uint8Array {
-  return encodeSequence(
-    encodeSequence(algorithm, derEncode(Tag.octetString, digest)),
+  return derSequence(
+    derSequence(algorithm, derEncode(Tag.octetString, digest)),
     derEncode(Tag.octetString, salt),
-    ...(iterations === 1 ? [] : [encodeNumber(iterations)]),
+    ...(iterations === 1 ? [] : [derNumber(iterations)]),
   );
 }
 

@@ -1,6 +1,6 @@
 /** Puts a PKCS#12 file together (RFC 7292 5). */
 import { join } from "../bytes/bytes.ts";
-import { contextConstructed, contextPrimitive, derEncode, Tag } from "../bytes/der.ts";
+import { contextConstructed, contextPrimitive, derEncode, derNumber, derOid, derSequence, Tag } from "../bytes/der.ts";
 import { toHex } from "../bytes/hex.ts";
 import { readPem } from "../bytes/pem.ts";
 import { parsePrivateKey } from "../crypto/keys.ts";
@@ -10,7 +10,6 @@ import { sha1 } from "../crypto/sha1.ts";
 import { fault } from "../errors.ts";
 import type { Flow } from "../flow.ts";
 import { parseCertificate } from "../x509/parse.ts";
-import { encodeNumber, encodeOid, encodeSequence } from "./encode.ts";
 import { encrypt } from "./encryption.ts";
 import { checkedIterations, type EncryptOptions, encryptedInfo } from "./pkcs8.ts";
 import type { Pkcs12Certificate, Pkcs12Contents, Pkcs12Source } from "./pkcs12.ts";
@@ -27,7 +26,7 @@ export interface Pkcs12Options extends EncryptOptions {
 }
 
 /** Java asks for the mark, and for no purpose but this. */
-const TRUSTED = /* @__PURE__ */ attribute(Id.trustedKeyUsage, /* @__PURE__ */ encodeOid(Id.anyExtendedKeyUsage));
+const TRUSTED = /* @__PURE__ */ attribute(Id.trustedKeyUsage, /* @__PURE__ */ derOid(Id.anyExtendedKeyUsage));
 
 const MACS: readonly Pkcs12Mac[] = ["sha1", "sha224", "sha256", "sha384", "sha512", "pbmac1"];
 
@@ -59,12 +58,12 @@ export function* pkcs12Writing(
     const info = yield* encryptedInfo(each.pkcs8, iterations, unlocking);
     keyBags.push(safeBag(Id.shroudedKeyBag, info, keyAttributes(each)));
   }
-  const safes = encodeSequence(
+  const safes = derSequence(
     ...(certificateBags.length === 0 ? [] : [yield* encryptedSafe(certificateBags, iterations, unlocking)]),
-    ...(keyBags.length === 0 ? [] : [contentInfo(encodeSequence(...keyBags))]),
+    ...(keyBags.length === 0 ? [] : [contentInfo(derSequence(...keyBags))]),
   );
   const macData = yield* writeMacData(mac, safes, iterations, unlocking);
-  return encodeSequence(encodeNumber(3), contentInfo(safes), macData);
+  return derSequence(derNumber(3), contentInfo(safes), macData);
 }
 
 interface Read {
@@ -112,18 +111,18 @@ function nameOf({ friendlyName }: Pick<Pkcs12Certificate, "friendlyName">): Uint
 }
 
 function attribute(oid: string, value: Uint8Array): Uint8Array {
-  return encodeSequence(encodeOid(oid), derEncode(Tag.set, value));
+  return derSequence(derOid(oid), derEncode(Tag.set, value));
 }
 
 function certificateBag(der: Uint8Array, attributes: readonly Uint8Array[]): Uint8Array {
   parseCertificate(der);
   const octets = derEncode(contextConstructed(0), derEncode(Tag.octetString, der));
-  return safeBag(Id.certBag, encodeSequence(encodeOid(Id.x509Certificate), octets), attributes);
+  return safeBag(Id.certBag, derSequence(derOid(Id.x509Certificate), octets), attributes);
 }
 
 function safeBag(type: string, value: Uint8Array, attributes: readonly Uint8Array[]): Uint8Array {
-  return encodeSequence(
-    encodeOid(type),
+  return derSequence(
+    derOid(type),
     derEncode(contextConstructed(0), value),
     ...(attributes.length === 0 ? [] : [derEncode(Tag.set, join(sorted(attributes)))]),
   );
@@ -140,13 +139,13 @@ function sorted(encodings: readonly Uint8Array[]): Uint8Array[] {
 /** A ContentInfo with Data. */
 function contentInfo(content: Uint8Array): Uint8Array {
   const octets = derEncode(contextConstructed(0), derEncode(Tag.octetString, content));
-  return encodeSequence(encodeOid(Id.data), octets);
+  return derSequence(derOid(Id.data), octets);
 }
 
 /** A ContentInfo with EncryptedData (RFC 2315 13). */
 function* encryptedSafe(bags: readonly Uint8Array[], iterations: number, unlocking: Unlocking): Flow<Uint8Array> {
-  const [algorithm, encrypted] = yield* encrypt(encodeSequence(...bags), iterations, unlocking);
-  const info = encodeSequence(encodeOid(Id.data), algorithm, derEncode(contextPrimitive(0), encrypted));
-  const data = encodeSequence(encodeNumber(0), info);
-  return encodeSequence(encodeOid(Id.encryptedData), derEncode(contextConstructed(0), data));
+  const [algorithm, encrypted] = yield* encrypt(derSequence(...bags), iterations, unlocking);
+  const info = derSequence(derOid(Id.data), algorithm, derEncode(contextPrimitive(0), encrypted));
+  const data = derSequence(derNumber(0), info);
+  return derSequence(derOid(Id.encryptedData), derEncode(contextConstructed(0), data));
 }

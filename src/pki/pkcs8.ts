@@ -1,6 +1,6 @@
 /** Private keys under a pass phrase: EncryptedPrivateKeyInfo (RFC 5958 3), and the PEM that OpenSSL wrote before it. */
 import { concat } from "../bytes/bytes.ts";
-import { DerReader, derContent, derEncode, Tag } from "../bytes/der.ts";
+import { DerReader, derContent, derEncode, derSequence, Tag } from "../bytes/der.ts";
 import { fromHex } from "../bytes/hex.ts";
 import { type PemBlock, readPem, writePem } from "../bytes/pem.ts";
 import { parsePrivateKey, readAlgorithmIdentifier } from "../crypto/keys.ts";
@@ -8,7 +8,6 @@ import { type LegacyCipher, md5, type PasswordCrypto, portablePasswordCrypto } f
 import { fault, TlsError } from "../errors.ts";
 import { type Flow, settle } from "../flow.ts";
 import { berToDer } from "./ber.ts";
-import { encodeSequence } from "./encode.ts";
 import { decrypt, decryptBlocks, encrypt } from "./encryption.ts";
 import { Effort, Unlocking, type UnlockOptions } from "./unlock.ts";
 
@@ -106,7 +105,7 @@ export function* privateKeyFlow(
 /** EncryptedPrivateKeyInfo, DER, of a PrivateKeyInfo. */
 export function* encryptedInfo(pkcs8: Uint8Array, iterations: number, unlocking: Unlocking): Flow<Uint8Array> {
   const [algorithm, encrypted] = yield* encrypt(pkcs8, iterations, unlocking);
-  return encodeSequence(algorithm, derEncode(Tag.octetString, encrypted));
+  return derSequence(algorithm, derEncode(Tag.octetString, encrypted));
 }
 
 /** The PrivateKeyInfo of an EncryptedPrivateKeyInfo. */

@@ -1,11 +1,19 @@
 /** Files for the tests of PKCS#12: those of others, and ones put together piece by piece. */
 import { readFileSync } from "node:fs";
 import { concat } from "../../src/bytes/bytes.ts";
-import { contextConstructed, contextPrimitive, DerReader, derEncode, Tag } from "../../src/bytes/der.ts";
+import {
+  contextConstructed,
+  contextPrimitive,
+  DerReader,
+  derEncode,
+  derNumber,
+  derOid,
+  derSequence,
+  Tag,
+} from "../../src/bytes/der.ts";
 import { nodePasswordCrypto } from "../../src/crypto/node-passwords.ts";
 import { TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
-import { encodeNumber, encodeOid, encodeSequence } from "../../src/pki/encode.ts";
 import type { Pkcs12 } from "../../src/pki/pkcs12.ts";
 import { Id } from "../../src/pki/pkcs12-ids.ts";
 import { pkcs12Reading } from "../../src/pki/pkcs12-read.ts";
@@ -20,16 +28,16 @@ export const explicit = (...parts: Uint8Array[]) => derEncode(contextConstructed
 
 /** Without a MAC, unless its DER is given. */
 export function pfx(safes: readonly Uint8Array[], mac: Uint8Array = new Uint8Array(0), version = 3): Uint8Array {
-  return encodeSequence(encodeNumber(version), contentInfo(Id.data, octets(encodeSequence(...safes))), mac);
+  return derSequence(derNumber(version), contentInfo(Id.data, octets(derSequence(...safes))), mac);
 }
 
 export function contentInfo(type: string, content: Uint8Array): Uint8Array {
-  return encodeSequence(encodeOid(type), explicit(content));
+  return derSequence(derOid(type), explicit(content));
 }
 
 /** A safe that is not encrypted. */
 export function plainSafe(...bags: readonly Uint8Array[]): Uint8Array {
-  return contentInfo(Id.data, octets(encodeSequence(...bags)));
+  return contentInfo(Id.data, octets(derSequence(...bags)));
 }
 
 /** EncryptedData. `content`: the [0] of EncryptedContentInfo. */
@@ -39,15 +47,15 @@ export function encryptedSafe(
   version = 0,
   type: string = Id.data,
 ): Uint8Array {
-  const info = encodeSequence(encodeOid(type), algorithm, content);
-  return contentInfo(Id.encryptedData, encodeSequence(encodeNumber(version), info));
+  const info = derSequence(derOid(type), algorithm, content);
+  return contentInfo(Id.encryptedData, derSequence(derNumber(version), info));
 }
 
 export const implicit = (data: Uint8Array) => derEncode(contextPrimitive(0), data);
 
 export function bag(type: string, value: Uint8Array, attributes: readonly Uint8Array[] = []): Uint8Array {
   const set = attributes.length === 0 ? [] : [derEncode(Tag.set, ...attributes)];
-  return encodeSequence(encodeOid(type), explicit(value), ...set);
+  return derSequence(derOid(type), explicit(value), ...set);
 }
 
 export function certificateBag(
@@ -55,11 +63,11 @@ export function certificateBag(
   attributes: readonly Uint8Array[] = [],
   format: string = Id.x509Certificate,
 ) {
-  return bag(Id.certBag, encodeSequence(encodeOid(format), explicit(octets(der))), attributes);
+  return bag(Id.certBag, derSequence(derOid(format), explicit(octets(der))), attributes);
 }
 
 export function attribute(type: string, ...values: readonly Uint8Array[]): Uint8Array {
-  return encodeSequence(encodeOid(type), derEncode(Tag.set, ...values));
+  return derSequence(derOid(type), derEncode(Tag.set, ...values));
 }
 
 export const localKeyId = (...id: number[]) => attribute(Id.localKeyId, octets(Uint8Array.from(id)));

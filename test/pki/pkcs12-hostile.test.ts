@@ -1,10 +1,9 @@
 /** PKCS#12 files that are malformed, ask for too much, or were changed: each refused by its code, and by nothing else. */
 import { describe, expect, it } from "vitest";
 import { concat, join } from "../../src/bytes/bytes.ts";
-import { contextConstructed, DerReader, derEncode, Tag } from "../../src/bytes/der.ts";
+import { contextConstructed, DerReader, derEncode, derNumber, derOid, derSequence, Tag } from "../../src/bytes/der.ts";
 import { TlsError } from "../../src/errors.ts";
 import { berToDer } from "../../src/pki/ber.ts";
-import { encodeNumber, encodeOid, encodeSequence } from "../../src/pki/encode.ts";
 import { Id } from "../../src/pki/pkcs12-ids.ts";
 import { Random } from "../support/random.ts";
 import {
@@ -32,22 +31,21 @@ const root = certificates[0]?.cert as Uint8Array;
 
 const NULL = derEncode(Tag.null);
 const SALT = octets(new Uint8Array(8));
-const identifier = (oid: string, ...parameters: Uint8Array[]) => encodeSequence(encodeOid(oid), ...parameters);
+const identifier = (oid: string, ...parameters: Uint8Array[]) => derSequence(derOid(oid), ...parameters);
 const SHA256 = identifier("1.2.840.113549.2.9", NULL);
-const pbkdf2 = (...parameters: Uint8Array[]) => identifier("1.2.840.113549.1.5.12", encodeSequence(...parameters));
+const pbkdf2 = (...parameters: Uint8Array[]) => identifier("1.2.840.113549.1.5.12", derSequence(...parameters));
 const AES = identifier("2.16.840.1.101.3.4.1.42", octets(new Uint8Array(16)));
-const pbes2 = (derivation: Uint8Array) => identifier("1.2.840.113549.1.5.13", encodeSequence(derivation, AES));
-const RC2 = (iterations: number) =>
-  identifier("1.2.840.113549.1.12.1.6", encodeSequence(SALT, encodeNumber(iterations)));
+const pbes2 = (derivation: Uint8Array) => identifier("1.2.840.113549.1.5.13", derSequence(derivation, AES));
+const RC2 = (iterations: number) => identifier("1.2.840.113549.1.12.1.6", derSequence(SALT, derNumber(iterations)));
 const DATA = new Uint8Array(32);
 
 const macData = (algorithm: Uint8Array, salt = SALT, ...iterations: Uint8Array[]) =>
-  encodeSequence(encodeSequence(algorithm, octets(new Uint8Array(32))), salt, ...iterations);
-const pbmac1 = (...parts: Uint8Array[]) => identifier(Id.pbmac1, encodeSequence(...parts));
-const pbmac1Key = (length: number) => pbkdf2(SALT, encodeNumber(1), encodeNumber(length), SHA256);
+  derSequence(derSequence(algorithm, octets(new Uint8Array(32))), salt, ...iterations);
+const pbmac1 = (...parts: Uint8Array[]) => identifier(Id.pbmac1, derSequence(...parts));
+const pbmac1Key = (length: number) => pbkdf2(SALT, derNumber(1), derNumber(length), SHA256);
 
 const nested = (levels: number): Uint8Array =>
-  levels === 0 ? certificateBag(root) : bag(Id.safeContentsBag, encodeSequence(nested(levels - 1)));
+  levels === 0 ? certificateBag(root) : bag(Id.safeContentsBag, derSequence(nested(levels - 1)));
 const safe = plainSafe(certificateBag(root));
 const file = pfx([safe]);
 const many = (count: number, one: Uint8Array) => Array.from({ length: count }, () => one);
@@ -65,20 +63,16 @@ describe("more than anybody needs", () => {
     ["bags", pfx([plainSafe(...many(2501, unknown)), plainSafe(...many(2500, unknown))]), "more than 5000 bags"],
     ["keys", pfx([plainSafe(...many(257, bag(Id.keyBag, key)))]), "more than 256 keys"],
     ["nesting", pfx([plainSafe(nested(9))]), "more than 8 SafeContents"],
-    [
-      "iterations",
-      pfx([encryptedSafe(pbes2(pbkdf2(SALT, encodeNumber(1e7 + 1), SHA256)), implicit(DATA))]),
-      "10000000",
-    ],
+    ["iterations", pfx([encryptedSafe(pbes2(pbkdf2(SALT, derNumber(1e7 + 1), SHA256)), implicit(DATA))]), "10000000"],
     ["iterations of RC2", pfx([encryptedSafe(RC2(5_000_001), implicit(DATA))]), "10000000 iterations"],
     [
       "iterations of its MAC",
-      pfx([safe], macData(identifier("2.16.840.1.101.3.4.2.1", NULL), SALT, encodeNumber(1e7 + 1))),
+      pfx([safe], macData(identifier("2.16.840.1.101.3.4.2.1", NULL), SALT, derNumber(1e7 + 1))),
       "10000000 iterations",
     ],
     [
       "iterations of PBMAC1",
-      pfx([safe], macData(pbmac1(pbkdf2(SALT, encodeNumber(1e7 + 1), encodeNumber(32), SHA256), SHA256))),
+      pfx([safe], macData(pbmac1(pbkdf2(SALT, derNumber(1e7 + 1), derNumber(32), SHA256), SHA256))),
       "10000000 iterations",
     ],
     [
@@ -90,7 +84,7 @@ describe("more than anybody needs", () => {
     ["key of PBMAC1", pfx([safe], macData(pbmac1(pbmac1Key(2 ** 31 - 1), SHA256))), "a key of 2147483647 bytes"],
     [
       "bytes of one key",
-      pfx([plainSafe(bag(Id.shroudedKeyBag, encodeSequence(AES, octets(new Uint8Array(128 * 1024)))))]),
+      pfx([plainSafe(bag(Id.shroudedKeyBag, derSequence(AES, octets(new Uint8Array(128 * 1024)))))]),
       "131072",
     ],
   ])("of %s is refused", async (_, bytes, text) => {
@@ -108,9 +102,9 @@ describe("more than anybody needs", () => {
   it("of memory is refused in a bag as elsewhere", async () => {
     const scrypt = identifier(
       "1.3.6.1.4.1.11591.4.11",
-      encodeSequence(SALT, encodeNumber(2 ** 20), encodeNumber(8), encodeNumber(1)),
+      derSequence(SALT, derNumber(2 ** 20), derNumber(8), derNumber(1)),
     );
-    const shrouded = bag(Id.shroudedKeyBag, encodeSequence(pbes2(scrypt), octets(DATA)));
+    const shrouded = bag(Id.shroudedKeyBag, derSequence(pbes2(scrypt), octets(DATA)));
     const found = await refusal(() => read(pfx([plainSafe(shrouded)]), "x"));
     expect([found.code, found.text]).toEqual(["ERR_TLS_PKCS12", expect.stringContaining("bytes of memory")]);
   });
@@ -122,13 +116,13 @@ describe("what is not supported is refused by its name", () => {
     ["a key, which begins alike", key, "PFX of version 0"],
     [
       "public-key integrity",
-      encodeSequence(encodeNumber(3), contentInfo(Id.signedData, encodeSequence())),
+      derSequence(derNumber(3), contentInfo(Id.signedData, derSequence())),
       "public-key integrity mode (SignedData)",
     ],
-    ["another authSafe", encodeSequence(encodeNumber(3), contentInfo("1.2.3", NULL)), "authSafe of the type 1.2.3"],
+    ["another authSafe", derSequence(derNumber(3), contentInfo("1.2.3", NULL)), "authSafe of the type 1.2.3"],
     [
       "public-key privacy",
-      pfx([contentInfo(Id.envelopedData, encodeSequence())]),
+      pfx([contentInfo(Id.envelopedData, derSequence())]),
       "public-key privacy mode (EnvelopedData)",
     ],
     ["another safe", pfx([contentInfo("1.2.3", NULL)]), "a safe of the type 1.2.3"],
@@ -136,9 +130,7 @@ describe("what is not supported is refused by its name", () => {
     ["another content", pfx([encryptedSafe(AES, implicit(DATA), 0, Id.envelopedData)]), `type ${Id.envelopedData}`],
     [
       "RC4",
-      pfx([
-        encryptedSafe(identifier("1.2.840.113549.1.12.1.1", encodeSequence(SALT, encodeNumber(1))), implicit(DATA)),
-      ]),
+      pfx([encryptedSafe(identifier("1.2.840.113549.1.12.1.1", derSequence(SALT, derNumber(1))), implicit(DATA))]),
       "pbeWithSHAAnd128BitRC4",
     ],
     ["an unknown encryption", pfx([encryptedSafe(identifier("1.2.3", NULL), implicit(DATA))]), "the encryption 1.2.3"],
@@ -152,13 +144,13 @@ describe("what is not supported is refused by its name", () => {
     ["PBMAC1 with another MAC", pfx([safe], macData(pbmac1(pbmac1Key(32), identifier("1.2.3")))), "the HMAC 1.2.3"],
     [
       "PBMAC1 without the length of its key",
-      pfx([safe], macData(pbmac1(pbkdf2(SALT, encodeNumber(1), SHA256), SHA256))),
+      pfx([safe], macData(pbmac1(pbkdf2(SALT, derNumber(1), SHA256), SHA256))),
       "without the length",
     ],
     ["PBMAC1 with a key that can be guessed", pfx([safe], macData(pbmac1(pbmac1Key(19), SHA256))), "a key of 19 bytes"],
     [
       "no iterations",
-      pfx([safe], macData(identifier("2.16.840.1.101.3.4.2.1", NULL), SALT, encodeNumber(0))),
+      pfx([safe], macData(identifier("2.16.840.1.101.3.4.2.1", NULL), SALT, derNumber(0))),
       "without iterations",
     ],
   ])("%s", async (_, bytes, text) => {
@@ -169,28 +161,22 @@ describe("what is not supported is refused by its name", () => {
 
 describe("what is malformed is refused", () => {
   const wrongString = attribute(Id.friendlyName, derEncode(Tag.boolean, Uint8Array.of(0xff)));
-  const cert = (...parts: Uint8Array[]) => pfx([plainSafe(bag(Id.certBag, encodeSequence(...parts)))]);
+  const cert = (...parts: Uint8Array[]) => pfx([plainSafe(bag(Id.certBag, derSequence(...parts)))]);
   it.each([
     ["nothing", new Uint8Array(0)],
     ["a certificate", leaf],
     ["bytes behind it", concat(file, Uint8Array.of(0))],
     ["part of it", file.subarray(0, -1)],
-    [
-      "more than a MAC",
-      encodeSequence(encodeNumber(3), contentInfo(Id.data, octets(encodeSequence())), macData(SHA256), NULL),
-    ],
+    ["more than a MAC", derSequence(derNumber(3), contentInfo(Id.data, octets(derSequence())), macData(SHA256), NULL)],
     [
       "more than the content",
-      encodeSequence(encodeNumber(3), encodeSequence(encodeOid(Id.data), explicit(octets(encodeSequence()), NULL))),
+      derSequence(derNumber(3), derSequence(derOid(Id.data), explicit(octets(derSequence()), NULL))),
     ],
-    ["a sequence for the content", encodeSequence(encodeNumber(3), contentInfo(Id.data, encodeSequence()))],
+    ["a sequence for the content", derSequence(derNumber(3), contentInfo(Id.data, derSequence()))],
     ["a safe that is none", pfx([NULL])],
-    ["a safe with more", pfx([contentInfo(Id.data, concat(octets(encodeSequence()), NULL))])],
-    ["a bag without a value", pfx([plainSafe(encodeSequence(encodeOid(Id.certBag)))])],
-    [
-      "a bag with more",
-      pfx([plainSafe(encodeSequence(encodeOid(Id.keyBag), explicit(key), derEncode(Tag.set), NULL))]),
-    ],
+    ["a safe with more", pfx([contentInfo(Id.data, concat(octets(derSequence()), NULL))])],
+    ["a bag without a value", pfx([plainSafe(derSequence(derOid(Id.certBag)))])],
+    ["a bag with more", pfx([plainSafe(derSequence(derOid(Id.keyBag), explicit(key), derEncode(Tag.set), NULL))])],
     ["a bag with two values", pfx([plainSafe(bag(Id.keyBag, concat(key, key)))])],
     ["a friendlyName that is a BOOLEAN", pfx([plainSafe(certificateBag(leaf, [wrongString]))])],
     [
@@ -198,11 +184,11 @@ describe("what is malformed is refused", () => {
       pfx([plainSafe(certificateBag(leaf, [attribute(Id.friendlyName, derEncode(Tag.bmpString, Uint8Array.of(0)))]))]),
     ],
     ["a localKeyId that is no octets", pfx([plainSafe(certificateBag(leaf, [attribute(Id.localKeyId, NULL)]))])],
-    ["a NULL for a certificate", cert(encodeOid(Id.x509Certificate), explicit(NULL))],
-    ["a certificate bag with more", cert(encodeOid(Id.x509Certificate), explicit(octets(leaf)), NULL)],
+    ["a NULL for a certificate", cert(derOid(Id.x509Certificate), explicit(NULL))],
+    ["a certificate bag with more", cert(derOid(Id.x509Certificate), explicit(octets(leaf)), NULL)],
     [
       "no encrypted content",
-      pfx([contentInfo(Id.encryptedData, encodeSequence(encodeNumber(0), encodeSequence(encodeOid(Id.data), RC2(1))))]),
+      pfx([contentInfo(Id.encryptedData, derSequence(derNumber(0), derSequence(derOid(Id.data), RC2(1))))]),
     ],
     ["part of a block", pfx([encryptedSafe(RC2(1), implicit(new Uint8Array(9)))])],
     ["pieces that are none", pfx([encryptedSafe(RC2(1), derEncode(contextConstructed(0), NULL))])],
@@ -215,11 +201,11 @@ describe("what is malformed is refused", () => {
   });
 
   it("a key that must be compared and is none", async () => {
-    const bags = [bag(Id.keyBag, encodeSequence()), certificateBag(leaf)];
+    const bags = [bag(Id.keyBag, derSequence()), certificateBag(leaf)];
     expect((await refusal(() => read(pfx([plainSafe(...bags)])))).code).toBe("ERR_TLS_KEY");
-    const scalar = encodeSequence(encodeNumber(1), octets(new Uint8Array(32)));
-    const algorithm = identifier("1.2.840.10045.2.1", encodeOid("1.2.840.10045.3.1.7"));
-    const zero = bag(Id.keyBag, encodeSequence(encodeNumber(0), algorithm, octets(scalar)));
+    const scalar = derSequence(derNumber(1), octets(new Uint8Array(32)));
+    const algorithm = identifier("1.2.840.10045.2.1", derOid("1.2.840.10045.3.1.7"));
+    const zero = bag(Id.keyBag, derSequence(derNumber(0), algorithm, octets(scalar)));
     expect((await refusal(() => read(pfx([plainSafe(zero, certificateBag(root))])))).code).toBe("ERR_TLS_KEY");
   });
 });
@@ -263,12 +249,9 @@ describe("BER", () => {
   });
 
   it("goes all the way down", () => {
-    const inner = toBer(encodeSequence(certificateBag(leaf), bag(Id.keyBag, key)), 64);
+    const inner = toBer(derSequence(certificateBag(leaf), bag(Id.keyBag, key)), 64);
     const whole = toBer(
-      encodeSequence(
-        encodeNumber(3),
-        contentInfo(Id.data, octets(toBer(encodeSequence(contentInfo(Id.data, octets(inner)))))),
-      ),
+      derSequence(derNumber(3), contentInfo(Id.data, octets(toBer(derSequence(contentInfo(Id.data, octets(inner))))))),
     );
     expect(read(whole).identities).toHaveLength(1);
     // [0] IMPLICIT in pieces, which nothing but its place tells from a structure.
@@ -308,7 +291,7 @@ function inPieces(der: Uint8Array): Uint8Array {
 describe("damage ends in a TlsError or in nothing", () => {
   const plain = pfx([
     plainSafe(bag(Id.keyBag, key, [attribute(Id.localKeyId, octets(Uint8Array.of(1)))]), certificateBag(leaf)),
-    plainSafe(bag(Id.safeContentsBag, encodeSequence(certificateBag(root)))),
+    plainSafe(bag(Id.safeContentsBag, derSequence(certificateBag(root)))),
   ]);
   const SUBJECTS: readonly (readonly [string, Uint8Array, string])[] = [
     ["windows.p12", fixture("windows.p12"), "windows"],

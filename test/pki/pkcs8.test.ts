@@ -2,11 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { createPrivateKey } from "node:crypto";
 import { beforeAll, describe, expect, it } from "vitest";
-import { derEncode, Tag } from "../../src/bytes/der.ts";
+import { derEncode, derNumber, derOid, derSequence, Tag } from "../../src/bytes/der.ts";
 import { readPem, writePem } from "../../src/bytes/pem.ts";
 import { parsePrivateKey } from "../../src/crypto/keys.ts";
 import { readPrivateKeySync } from "../../src/node/pkcs12.ts";
-import { encodeNumber, encodeOid, encodeSequence } from "../../src/pki/encode.ts";
 import { encryptPrivateKey, readPrivateKey } from "../../src/pki/pkcs8.ts";
 import { withoutOpenssl } from "../support/openssl.ts";
 import { fixture, octets, refusal } from "./files.ts";
@@ -128,9 +127,9 @@ describe("a key encrypted here", () => {
       "1.2.840.113549.2.9",
       "2.16.840.1.101.3.4.1.42",
     ]) {
-      expect(includes(encodeOid(oid)), oid).toBe(true);
+      expect(includes(derOid(oid)), oid).toBe(true);
     }
-    expect(includes(encodeNumber(600_000))).toBe(true);
+    expect(includes(derNumber(600_000))).toBe(true);
   });
 
   it("is read by node:crypto", async () => {
@@ -177,33 +176,33 @@ describe("a key that is not encrypted", () => {
 const PBES2 = "1.2.840.113549.1.5.13";
 const PBKDF2 = "1.2.840.113549.1.5.12";
 const SCRYPT = "1.3.6.1.4.1.11591.4.11";
-const AES = encodeSequence(encodeOid("2.16.840.1.101.3.4.1.42"), octets(new Uint8Array(16)));
+const AES = derSequence(derOid("2.16.840.1.101.3.4.1.42"), octets(new Uint8Array(16)));
 const SALT = octets(new Uint8Array(8));
 const NULL = derEncode(Tag.null);
-const SHA256 = encodeSequence(encodeOid("1.2.840.113549.2.9"), NULL);
+const SHA256 = derSequence(derOid("1.2.840.113549.2.9"), NULL);
 
-const info = (algorithm: Uint8Array, data: Uint8Array = new Uint8Array(32)) => encodeSequence(algorithm, octets(data));
+const info = (algorithm: Uint8Array, data: Uint8Array = new Uint8Array(32)) => derSequence(algorithm, octets(data));
 const pbes2 = (derivation: Uint8Array, scheme = AES, data?: Uint8Array) =>
-  info(encodeSequence(encodeOid(PBES2), encodeSequence(derivation, scheme)), data);
-const pbkdf2 = (...parameters: Uint8Array[]) => encodeSequence(encodeOid(PBKDF2), encodeSequence(...parameters));
+  info(derSequence(derOid(PBES2), derSequence(derivation, scheme)), data);
+const pbkdf2 = (...parameters: Uint8Array[]) => derSequence(derOid(PBKDF2), derSequence(...parameters));
 const scrypt = (n: number, r: number, p: number, ...more: Uint8Array[]) =>
-  encodeSequence(encodeOid(SCRYPT), encodeSequence(SALT, encodeNumber(n), encodeNumber(r), encodeNumber(p), ...more));
-const cipher = (oid: string, parameters: Uint8Array) => encodeSequence(encodeOid(oid), parameters);
-const pkcs12 = (...parameters: Uint8Array[]) => cipher("1.2.840.113549.1.12.1.3", encodeSequence(...parameters));
+  derSequence(derOid(SCRYPT), derSequence(SALT, derNumber(n), derNumber(r), derNumber(p), ...more));
+const cipher = (oid: string, parameters: Uint8Array) => derSequence(derOid(oid), parameters);
+const pkcs12 = (...parameters: Uint8Array[]) => cipher("1.2.840.113549.1.12.1.3", derSequence(...parameters));
 
 describe("a file asks for too much", () => {
   it.each([
-    ["iterations of PBKDF2", pbes2(pbkdf2(SALT, encodeNumber(10_000_001), SHA256)), "10000000 iterations"],
-    ["iterations of two blocks", pbes2(pbkdf2(SALT, encodeNumber(5_000_001))), "10000000 iterations"],
-    ["iterations of PKCS#12's", info(pkcs12(SALT, encodeNumber(9_000_000))), "10000000 iterations"],
-    ["no iterations", pbes2(pbkdf2(SALT, encodeNumber(0), SHA256)), "without iterations"],
-    ["no iterations of PKCS#12's", info(pkcs12(SALT, encodeNumber(0))), "without iterations"],
+    ["iterations of PBKDF2", pbes2(pbkdf2(SALT, derNumber(10_000_001), SHA256)), "10000000 iterations"],
+    ["iterations of two blocks", pbes2(pbkdf2(SALT, derNumber(5_000_001))), "10000000 iterations"],
+    ["iterations of PKCS#12's", info(pkcs12(SALT, derNumber(9_000_000))), "10000000 iterations"],
+    ["no iterations", pbes2(pbkdf2(SALT, derNumber(0), SHA256)), "without iterations"],
+    ["no iterations of PKCS#12's", info(pkcs12(SALT, derNumber(0))), "without iterations"],
     ["memory: N", pbes2(scrypt(2 ** 17, 8, 1)), "bytes of memory"],
     ["memory: r", pbes2(scrypt(2, 2 ** 19, 1)), "bytes of memory"],
     ["memory: p", pbes2(scrypt(2, 1, 2 ** 20)), "bytes of memory"],
     ["work: N times r times p", pbes2(scrypt(2 ** 14, 8, 80)), "10000000 iterations"],
-    ["a salt", pbes2(pbkdf2(octets(new Uint8Array(1025)), encodeNumber(1), SHA256)), "a salt of 1025 bytes"],
-    ["a salt of PKCS#12's", info(pkcs12(octets(new Uint8Array(1025)), encodeNumber(1))), "a salt of 1025 bytes"],
+    ["a salt", pbes2(pbkdf2(octets(new Uint8Array(1025)), derNumber(1), SHA256)), "a salt of 1025 bytes"],
+    ["a salt of PKCS#12's", info(pkcs12(octets(new Uint8Array(1025)), derNumber(1))), "a salt of 1025 bytes"],
     ["bytes", info(AES, new Uint8Array(128 * 1024)), "more than 131072 bytes"],
   ])("%s", async (_, file, text) => {
     for (const form of [file, writePem("ENCRYPTED PRIVATE KEY", file)]) {
@@ -223,34 +222,30 @@ describe("a file asks for too much", () => {
 });
 
 describe("a file is malformed", () => {
-  const ok = pbkdf2(SALT, encodeNumber(1), SHA256);
+  const ok = pbkdf2(SALT, derNumber(1), SHA256);
   it.each([
     ["without data", pbes2(ok, AES, new Uint8Array(0)), "ERR_TLS_PEM"],
     ["with part of a block", pbes2(ok, AES, new Uint8Array(17)), "ERR_TLS_PEM"],
     ["with a short IV", pbes2(ok, cipher("2.16.840.1.101.3.4.1.42", octets(new Uint8Array(8)))), "ERR_TLS_PEM"],
-    ["without an IV", pbes2(ok, encodeSequence(encodeOid("2.16.840.1.101.3.4.1.42"))), "ERR_TLS_PEM"],
-    ["with a key that is too long", pbes2(pbkdf2(SALT, encodeNumber(1), encodeNumber(33), SHA256)), "ERR_TLS_PEM"],
-    ["with another key of scrypt", pbes2(scrypt(2, 1, 1, encodeNumber(16))), "ERR_TLS_PEM"],
+    ["without an IV", pbes2(ok, derSequence(derOid("2.16.840.1.101.3.4.1.42"))), "ERR_TLS_PEM"],
+    ["with a key that is too long", pbes2(pbkdf2(SALT, derNumber(1), derNumber(33), SHA256)), "ERR_TLS_PEM"],
+    ["with another key of scrypt", pbes2(scrypt(2, 1, 1, derNumber(16))), "ERR_TLS_PEM"],
     ["with N that is no power of two", pbes2(scrypt(3, 1, 1)), "ERR_TLS_PEM"],
     ["with N of one", pbes2(scrypt(1, 1, 1)), "ERR_TLS_PEM"],
     ["with r of zero", pbes2(scrypt(2, 0, 1)), "ERR_TLS_PEM"],
     ["with p of zero", pbes2(scrypt(2, 1, 0)), "ERR_TLS_PEM"],
-    ["with a salt from elsewhere", pbes2(pbkdf2(SHA256, encodeNumber(1))), "ERR_TLS_PEM"],
-    [
-      "with an unknown prf",
-      pbes2(pbkdf2(SALT, encodeNumber(1), cipher("1.2.840.113549.2.13", NULL))),
-      "ERR_TLS_PKCS12",
-    ],
+    ["with a salt from elsewhere", pbes2(pbkdf2(SHA256, derNumber(1))), "ERR_TLS_PEM"],
+    ["with an unknown prf", pbes2(pbkdf2(SALT, derNumber(1), cipher("1.2.840.113549.2.13", NULL))), "ERR_TLS_PKCS12"],
     [
       "with parameters of the prf",
-      pbes2(pbkdf2(SALT, encodeNumber(1), cipher("1.2.840.113549.2.9", SALT))),
+      pbes2(pbkdf2(SALT, derNumber(1), cipher("1.2.840.113549.2.9", SALT))),
       "ERR_TLS_PKCS12",
     ],
     ["with an unknown derivation", pbes2(cipher("1.2.3.4", NULL)), "ERR_TLS_PKCS12"],
     ["with an unknown cipher", pbes2(ok, cipher("1.2.3.4", SALT)), "ERR_TLS_PKCS12"],
-    ["without parameters", info(encodeSequence(encodeOid(PBES2))), "ERR_TLS_PEM"],
-    ["without those of PKCS#12", info(encodeSequence(encodeOid("1.2.840.113549.1.12.1.3"))), "ERR_TLS_PEM"],
-    ["with more than it should have", encodeSequence(AES, SALT, SALT), "ERR_TLS_PEM"],
+    ["without parameters", info(derSequence(derOid(PBES2))), "ERR_TLS_PEM"],
+    ["without those of PKCS#12", info(derSequence(derOid("1.2.840.113549.1.12.1.3"))), "ERR_TLS_PEM"],
+    ["with more than it should have", derSequence(AES, SALT, SALT), "ERR_TLS_PEM"],
   ])("%s", async (_, file, code) => {
     expect((await refusal(() => readPrivateKey(file, "x"))).code).toBe(code);
   });

@@ -19,7 +19,7 @@ const TRACE = "OpenSSL's trace is not there; mutls/inspect shows every byte";
  * @example
  * ```ts
  * console.log(MEMBERS.ConnectionOptions.servername); // true
- * console.log(MEMBERS.SecureContextOptions.crl); // certificate revocation lists are not checked
+ * console.log(MEMBERS.SecureContextOptions.clientCertEngine); // OpenSSL engines are not there; a key may be any object with `schemes` and `sign`
  * ```
  */
 export const MEMBERS = {
