@@ -18,6 +18,8 @@ import {
   warmup,
 } from "../../src/index.ts";
 import * as lean from "../../src/lean.ts";
+import { encryptPrivateKey, readPrivateKey } from "../../src/pki/pkcs8.ts";
+import { readPkcs12, writePkcs12 } from "../../src/pki/pkcs12.ts";
 
 export type Kind = "P-256" | "P-384" | "P-521" | "Ed25519" | "RSA" | "RSA-PSS";
 
@@ -38,6 +40,8 @@ export interface Material {
   readonly bob: Pem;
   /** Of another authority. */
   readonly stranger: Pem;
+  /** An old Windows's PKCS#12 under the pass phrase `windows`, in base64. */
+  readonly windows: string;
 }
 
 /** A case that has been run. */
@@ -275,6 +279,25 @@ cases.set(`two identities never mix, ${MEETINGS} times`, async (material) => {
     equal(seen, name);
   };
   for (let i = 0; i < MEETINGS; i++) await Promise.all(clients.map(([name, context]) => visit(name, context)));
+});
+
+cases.set("PKCS#12 and encrypted keys", async (material) => {
+  const file = await writePkcs12({ identities: [{ ...material.alice, friendlyName: "alice" }] }, "secret");
+  const { identities, mac } = await readPkcs12(file, "secret");
+  equal([identities.map(({ friendlyName }) => friendlyName), mac], [["alice"], "sha256"]);
+  const [client, server] = await mutual(material, { provider: webCrypto(), identities }, { provider: webCrypto() });
+  equal(server.peer?.commonName, "alice");
+  await finish(client, server);
+  equal(
+    [...(await readPrivateKey(await encryptPrivateKey(material.alice.key, "secret"), "secret"))],
+    [...(identities[0]?.key ?? [])],
+  );
+  // 3DES and RC2, which no platform has.
+  const old = await readPkcs12(
+    Uint8Array.from(atob(material.windows), (character) => character.charCodeAt(0)),
+    "windows",
+  );
+  equal([old.identities.length, old.certificates.length, old.mac], [1, 1, "sha1"]);
 });
 
 cases.set("what goes to the fallback", async () => {

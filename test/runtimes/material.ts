@@ -1,4 +1,5 @@
 /** The certificates that the runtimes are given. */
+import { readFileSync } from "node:fs";
 import { createThrowawayAuthority, type IssuedIdentity } from "../../src/pki/index.ts";
 import { KEY_KINDS } from "../support/identities.ts";
 import type { Kind, Material, Pem } from "./core.ts";
@@ -15,6 +16,7 @@ export async function createMaterial(): Promise<Material> {
     client: await each((kind) => client(`client ${kind}`, kind)),
     alice: await client("alice"),
     bob: await client("bob"),
+    windows: readFileSync(new URL("../pki/fixtures/windows.p12", import.meta.url), "base64"),
     stranger: pem(await other.issue({ subject: "localhost", dnsNames: ["localhost"] })),
   };
 }
