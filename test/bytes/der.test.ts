@@ -1,7 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { contextConstructed, contextPrimitive, DerReader, derContent, derEncode, Tag } from "../../src/bytes/der.ts";
+import {
+  contextConstructed,
+  contextPrimitive,
+  DerReader,
+  derContent,
+  derEncode,
+  derNumber,
+  derOid,
+  Tag,
+} from "../../src/bytes/der.ts";
 import { fromHex, toHex } from "../../src/bytes/hex.ts";
 import { TlsError } from "../../src/errors.ts";
+import { codeOf } from "../support/errors.ts";
 
 /** The detail of the `ERR_TLS_PEM` that `read` throws. */
 function refusal(read: () => unknown): string | undefined {
@@ -100,6 +110,18 @@ describe("INTEGER", () => {
   });
 });
 
+describe("INTEGER of a number", () => {
+  it.each([
+    [0, "020100"],
+    [127, "02017f"],
+    [128, "02020080"],
+    [600_000, "02030927c0"],
+    [2 ** 32, "02050100000000"],
+  ])("writes %d", (value, hex) => {
+    expect(toHex(derNumber(value))).toBe(hex);
+  });
+});
+
 describe("BOOLEAN", () => {
   it("is 00 or ff", () => {
     expect(reader("0101ff").boolean()).toBe(true);
@@ -135,6 +157,7 @@ describe("OBJECT IDENTIFIER", () => {
     ["06058fffffff7f", "2.4294967215"],
   ])("reads %s", (hex, dotted) => {
     expect(reader(hex).oid()).toBe(dotted);
+    expect(toHex(derOid(dotted))).toBe(hex);
   });
 
   it("reads arcs beyond 2^53: a UUID (X.667)", () => {
@@ -143,6 +166,11 @@ describe("OBJECT IDENTIFIER", () => {
     const arc = septets.map((bits, i) => Number.parseInt(bits, 2) | (i < 18 ? 0x80 : 0));
     const hex = toHex(derEncode(Tag.oid, Uint8Array.of(0x69, ...arc)));
     expect(reader(hex).oid()).toBe("2.25.329800735698586629295641978511506172918");
+    expect(toHex(derOid("2.25.329800735698586629295641978511506172918"))).toBe(hex);
+  });
+
+  it("is not written without two arcs", () => {
+    expect(codeOf(() => derOid("1"))).toBe("ERR_TLS_OPTION");
   });
 
   it.each([
