@@ -1,4 +1,5 @@
 /** Password-based encryption by AlgorithmIdentifier: PBES2 (RFC 8018 6.2) both ways, PKCS#12's own (RFC 7292 C) to read. */
+import { wipe } from "../bytes/bytes.ts";
 import { type DerReader, derContent, derEncode, derNumber, derOid, derSequence, Tag } from "../bytes/der.ts";
 import { type AlgorithmIdentifier, hasNoParameters, readAlgorithmIdentifier } from "../crypto/keys.ts";
 import {
@@ -76,7 +77,11 @@ export const HMAC_SHA256 = "1.2.840.113549.2.9";
 export function* decrypt(algorithm: AlgorithmIdentifier, data: Uint8Array, unlocking: Unlocking): Flow<Uint8Array> {
   const { cipher, key, iv } =
     algorithm.oid === PBES2 ? yield* pbes2(algorithm, unlocking) : pkcs12Scheme(algorithm, unlocking);
-  return yield* decryptBlocks(cipher.name, key, iv, data, unlocking);
+  try {
+    return yield* decryptBlocks(cipher.name, key, iv, data, unlocking);
+  } finally {
+    wipe(key);
+  }
 }
 
 /** CBC mode with the padding of RFC 8018 6.1.1. */
@@ -110,7 +115,9 @@ export function* encrypt(data: Uint8Array, iterations: number, unlocking: Unlock
   const key = yield* wait("derive_key", unlocking.crypto.pbkdf2(pbkdf2));
   const scheme = derSequence(derOid(AES_256_CBC), derEncode(Tag.octetString, iv));
   const algorithm = derSequence(derOid(PBES2), derSequence(parameters, scheme));
-  return [algorithm, encryptAes(key, iv, data)];
+  const encrypted = encryptAes(key, iv, data);
+  wipe(key);
+  return [algorithm, encrypted];
 }
 
 /** The AlgorithmIdentifier of PBKDF2 over HMAC-SHA-256 with a fresh salt. `keyLength`: to be named, in bytes. */

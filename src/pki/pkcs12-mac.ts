@@ -1,6 +1,6 @@
 /** The MAC of a PKCS#12 file: HMAC under a key of RFC 7292 B, or PBMAC1 (RFC 9579). */
 
-import { equalConstantTime, utf8 } from "../bytes/bytes.ts";
+import { equalConstantTime, utf8, wipe } from "../bytes/bytes.ts";
 import { type DerReader, derContent, derEncode, derNumber, derOid, derSequence, Tag } from "../bytes/der.ts";
 import { type AlgorithmIdentifier, hasNoParameters, readAlgorithmIdentifier } from "../crypto/keys.ts";
 import { DIGEST_LENGTHS, type DigestName, hmac, Purpose } from "../crypto/passwords.ts";
@@ -69,14 +69,14 @@ export function* writeMacData(
     const key = yield* derivePbkdf2({ digest: "sha256", salt, iterations, length: 32 }, unlocking);
     const scheme = derSequence(derOid(HMAC_SHA256), derEncode(Tag.null));
     const algorithm = derSequence(derOid(Id.pbmac1), derSequence(parameters, scheme));
-    // RFC 9579 4: what stands in the older fields is not looked at.
-    return macData(algorithm, hmac("sha256", key, content), utf8("NOT USED"), 1);
+    // RFC 9579: what stands in the older fields is not looked at.
+    return macData(algorithm, hmacOnce("sha256", key, content), utf8("NOT USED"), 1);
   }
   const salt = randomBytes(16);
   const { output: length } = DIGEST_LENGTHS[kind];
   const key = derivePkcs12(kind, Purpose.mac, { salt, iterations, length }, unlocking);
   const algorithm = derSequence(derOid(DIGEST_IDS[kind]), derEncode(Tag.null));
-  return macData(algorithm, hmac(kind, key, content), salt, iterations);
+  return macData(algorithm, hmacOnce(kind, key, content), salt, iterations);
 }
 
 function macData(algorithm: Uint8Array, digest: Uint8Array, salt: Uint8Array, iterations: number): Uint8Array {
@@ -101,13 +101,13 @@ function* pkcs12Mac(
   if (name === undefined || !hasNoParameters(algorithm)) throw unsupported(algorithm.oid, "the MAC");
   const { output: length } = DIGEST_LENGTHS[name];
   const key = derivePkcs12(name, Purpose.mac, { salt, iterations, length }, unlocking);
-  return { name, value: hmac(name, key, content) };
+  return { name, value: hmacOnce(name, key, content) };
 }
 
 /** Shorter keys would let somebody without the pass phrase find one that fits; longer ones than digests make no sense. */
 const PBMAC1_KEY_BYTES = { min: 20, max: 64 };
 
-/** RFC 9579 5: PBKDF2, with the length of the key named. */
+/** RFC 9579: PBKDF2, with the length of the key named. */
 function* pbmac1(algorithm: AlgorithmIdentifier, content: Uint8Array, unlocking: Unlocking): Flow<Computed> {
   const parameters = derContent(algorithm.parameters ?? new Uint8Array(0), Tag.sequence, "PBMAC1-params");
   const { keyLength, ...derivation } = readPbkdf2(readAlgorithmIdentifier(parameters));
@@ -118,5 +118,12 @@ function* pbmac1(algorithm: AlgorithmIdentifier, content: Uint8Array, unlocking:
     throw fault("ERR_TLS_PKCS12", `PBMAC1 with a key of ${keyLength} bytes`);
   }
   const key = yield* derivePbkdf2({ ...derivation, length: keyLength }, unlocking);
-  return { name: "pbmac1", value: hmac(digest, key, content) };
+  return { name: "pbmac1", value: hmacOnce(digest, key, content) };
+}
+
+/** The key is of no more use. */
+function hmacOnce(digest: DigestName, key: Uint8Array, content: Uint8Array): Uint8Array {
+  const value = hmac(digest, key, content);
+  wipe(key);
+  return value;
 }

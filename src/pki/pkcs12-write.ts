@@ -21,7 +21,7 @@ export type { Pkcs12Mac } from "./pkcs12-mac.ts";
 
 /** How to protect what is written. */
 export interface Pkcs12Options extends EncryptOptions {
-  /** "sha256" by default. "pbmac1" takes OpenSSL 3.4, Java 26 or GnuTLS 3.8.8; "sha1" is for what knows nothing else. */
+  /** "sha256" by default. "pbmac1" is for readers that know RFC 9579, such as OpenSSL 3.4; "sha1" for old ones. */
   readonly mac?: Pkcs12Mac | undefined;
 }
 

@@ -86,8 +86,8 @@ export async function readPkcs12(file: Uint8Array, passphrase?: string, options:
 
 /**
  * Writes a PKCS#12 file: PBES2 with PBKDF2 over HMAC-SHA-256 and AES-256-CBC for keys and for certificates, and a MAC, all
- * with as many iterations. OpenSSL 1.1 and 3, Java 8u301, Windows 10 (1709) and macOS 15 read the default; .NET 9 by
- * itself takes at most 300,000 iterations.
+ * with as many iterations. OpenSSL, Java 17, NSS and GnuTLS read the default; what cannot takes `mac: "sha1"`, or fewer
+ * iterations, as .NET 9, which by itself refuses more than 300,000.
  *
  * @param passphrase - At least one character.
  * @throws TlsError `ERR_TLS_OPTION` for options out of bounds and when there is nothing to write;

@@ -1,5 +1,5 @@
 /** Private keys under a pass phrase: EncryptedPrivateKeyInfo (RFC 5958 3), and the PEM that OpenSSL wrote before it. */
-import { concat } from "../bytes/bytes.ts";
+import { concat, wipe } from "../bytes/bytes.ts";
 import { DerReader, derContent, derEncode, derSequence, Tag } from "../bytes/der.ts";
 import { fromHex } from "../bytes/hex.ts";
 import { type PemBlock, readPem, writePem } from "../bytes/pem.ts";
@@ -50,8 +50,8 @@ export async function readPrivateKey(
 }
 
 /**
- * A private key under a pass phrase: PBES2 with PBKDF2 over HMAC-SHA-256 and AES-256-CBC (RFC 8018 6.2), which OpenSSL,
- * Java 11 and Windows 10 read.
+ * A private key under a pass phrase: PBES2 with PBKDF2 over HMAC-SHA-256 and AES-256-CBC (RFC 8018 6.2), as `openssl
+ * pkcs8 -topk8` makes it, with more iterations.
  *
  * @param key - As for {@link parsePrivateKey}: PEM or DER, not encrypted.
  * @returns PEM of an EncryptedPrivateKeyInfo.
@@ -169,7 +169,11 @@ function* decryptPem({ headers, der }: PemBlock, unlocking: Unlocking): Flow<Uin
   }
   const bytes = fromHex(iv);
   const key = opensslKey(unlocking.utf8, bytes.subarray(0, 8), keyLength);
-  return whole(yield* decryptBlocks(cipher, key, bytes, der, unlocking));
+  try {
+    return whole(yield* decryptBlocks(cipher, key, bytes, der, unlocking));
+  } finally {
+    wipe(key);
+  }
 }
 
 /** EVP_BytesToKey of OpenSSL with MD5 and one iteration: nothing that would slow anybody down. */

@@ -31,7 +31,7 @@ export class Unlocking {
     this.#effort = effort;
   }
 
-  /** For PBES2, PBMAC1 (RFC 9579 3) and PEM. */
+  /** For PBES2, PBMAC1 (RFC 9579) and PEM. */
   get utf8(): Uint8Array {
     return utf8(this.#passphrase ?? "");
   }
