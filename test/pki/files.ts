@@ -18,6 +18,7 @@ import type { Pkcs12 } from "../../src/pki/pkcs12.ts";
 import { Id } from "../../src/pki/pkcs12-ids.ts";
 import { pkcs12Reading } from "../../src/pki/pkcs12-read.ts";
 import type { UnlockOptions } from "../../src/pki/unlock.ts";
+import type { Random } from "../support/random.ts";
 
 export function fixture(name: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(`fixtures/${name}`, import.meta.url)));
@@ -102,4 +103,22 @@ export async function refusal(action: () => unknown): Promise<{ code: string; te
     return { code: error.code, text: error.message, alert: error.alert };
   }
   throw new Error("nothing was refused");
+}
+
+/** One to three changes of any kind. */
+export function damaged(bytes: Uint8Array, random: Random): Uint8Array {
+  let out: Uint8Array = bytes.slice();
+  for (let times = 1 + random.integer(3); times > 0; times--) {
+    const at = random.integer(out.length);
+    const part = out.subarray(at, at + random.integer(40));
+    out = random.pick([
+      () => Uint8Array.from(out, (byte, index) => (index === at ? random.integer(256) : byte)),
+      () => Uint8Array.from(out, (byte, index) => (index === at ? byte ^ (1 << random.integer(8)) : byte)),
+      () => concat(out.subarray(0, at), out.subarray(at + part.length)),
+      () => concat(out.subarray(0, at), part, out.subarray(at)),
+      () => concat(out.subarray(0, at), random.bytes(random.integer(8)), out.subarray(at)),
+      () => out.slice(0, at),
+    ])();
+  }
+  return out;
 }

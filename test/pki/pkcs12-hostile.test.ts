@@ -11,6 +11,7 @@ import {
   bag,
   certificateBag,
   contentInfo,
+  damaged,
   encryptedSafe,
   explicit,
   fixture,
@@ -320,22 +321,5 @@ describe("damage ends in a TlsError or in nothing", () => {
       if (error instanceof TlsError) return error.code;
       throw error;
     }
-  }
-
-  function damaged(bytes: Uint8Array, random: Random): Uint8Array {
-    let out: Uint8Array = bytes.slice();
-    for (let times = 1 + random.integer(3); times > 0; times--) {
-      const at = random.integer(out.length);
-      const part = out.subarray(at, at + random.integer(40));
-      out = random.pick([
-        () => Uint8Array.from(out, (byte, index) => (index === at ? random.integer(256) : byte)),
-        () => Uint8Array.from(out, (byte, index) => (index === at ? byte ^ (1 << random.integer(8)) : byte)),
-        () => concat(out.subarray(0, at), out.subarray(at + part.length)),
-        () => concat(out.subarray(0, at), part, out.subarray(at)),
-        () => concat(out.subarray(0, at), random.bytes(random.integer(8)), out.subarray(at)),
-        () => out.slice(0, at),
-      ])();
-    }
-    return out;
   }
 });

@@ -2,13 +2,16 @@
 import { execFileSync } from "node:child_process";
 import { createPrivateKey } from "node:crypto";
 import { beforeAll, describe, expect, it } from "vitest";
+import { utf8 } from "../../src/bytes/bytes.ts";
 import { derEncode, derNumber, derOid, derSequence, Tag } from "../../src/bytes/der.ts";
 import { readPem, writePem } from "../../src/bytes/pem.ts";
 import { parsePrivateKey } from "../../src/crypto/keys.ts";
+import { TlsError } from "../../src/errors.ts";
 import { readPrivateKeySync } from "../../src/node/pkcs12.ts";
 import { encryptPrivateKey, readPrivateKey } from "../../src/pki/pkcs8.ts";
 import { withoutOpenssl } from "../support/openssl.ts";
-import { fixture, octets, refusal } from "./files.ts";
+import { Random } from "../support/random.ts";
+import { damaged, fixture, octets, refusal } from "./files.ts";
 
 const PEM = new TextDecoder().decode(fixture("key.pem"));
 const PKCS8 = parsePrivateKey(PEM);
@@ -190,6 +193,9 @@ const scrypt = (n: number, r: number, p: number, ...more: Uint8Array[]) =>
 const cipher = (oid: string, parameters: Uint8Array) => derSequence(derOid(oid), parameters);
 const pkcs12 = (...parameters: Uint8Array[]) => cipher("1.2.840.113549.1.12.1.3", derSequence(...parameters));
 
+const dek = (header: string) =>
+  `-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n${header}\n\nAAAAAAAAAAAAAAAAAAAAAA==\n-----END EC PRIVATE KEY-----\n`;
+
 describe("a file asks for too much", () => {
   it.each([
     ["iterations of PBKDF2", pbes2(pbkdf2(SALT, derNumber(10_000_001), SHA256)), "10000000 iterations"],
@@ -250,8 +256,6 @@ describe("a file is malformed", () => {
     expect((await refusal(() => readPrivateKey(file, "x"))).code).toBe(code);
   });
 
-  const dek = (header: string) =>
-    `-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n${header}\n\nAAAAAAAAAAAAAAAAAAAAAA==\n-----END EC PRIVATE KEY-----\n`;
   it.each([
     ["DEK-Info: DES-CBC,0011223344556677", "ERR_TLS_PKCS12"],
     ["DEK-Info: AES-256-CBC,00112233445566", "ERR_TLS_PEM"],
@@ -281,5 +285,28 @@ describe("a wrong pass phrase", () => {
       "what is decrypted does not end in padding",
       "what is decrypted is no private key",
     ]);
+  });
+});
+
+describe("damage ends in a TlsError or in nothing", () => {
+  it.each(["PBE-SHA1-RC2-40.pem", "PBES2", "scrypt", "traditional PEM"])("%s", async (name) => {
+    const pem = name.endsWith(".pem")
+      ? fixture(name)
+      : utf8(await encryptPrivateKey(PEM, "secret", { iterations: 1000 }));
+    const der = readPem(pem)[0]?.der as Uint8Array;
+    const file =
+      { scrypt: pbes2(scrypt(16, 8, 1)), "traditional PEM": utf8(dek(`DEK-Info: AES-256-CBC,${"01".repeat(16)}`)) }[
+        name
+      ] ?? der;
+    const codes = new Set<string>();
+    for (let seed = 0; seed < 400; seed++) {
+      try {
+        readPrivateKeySync(damaged(file, new Random(seed)), "secret", { maxIterations: 20_000 });
+      } catch (error) {
+        if (!(error instanceof TlsError)) throw error;
+        codes.add(error.code);
+      }
+    }
+    expect([...codes]).toEqual(expect.arrayContaining(["ERR_TLS_PEM", "ERR_TLS_PASSPHRASE"]));
   });
 });
