@@ -127,6 +127,36 @@ describe("entry points", () => {
     );
   });
 
+  /** What each value that a lean client may be given brings along, and nothing else does. */
+  const BROUGHT = {
+    preSharedKeys: ["handshake/client-psk", "handshake/psk", "handshake/session", "engine/psk", "engine/scope"],
+    postHandshakeAuthentication: ["handshake/client-answer", "engine/answers"],
+    compressedCertificates: ["handshake/compression"],
+    recordLimits: ["handshake/record-limits"],
+    greasing: ["handshake/grease"],
+    sessionCache: ["engine/resumption"],
+    explainErrors: ["causes"],
+    accept: ["handshake/server", "handshake/opening", "engine/requests", "engine/server-options", "transport/requests"],
+    revocationChecker: ["x509/revocation", "x509/crl", "x509/ocsp"],
+    padTo: ["engine/padding"],
+    pinnedVerifier: ["x509/pins"],
+    webZlibCompression: ["transport/compression"],
+  };
+
+  it("carry in a lean client what was imported and nothing else", async () => {
+    const brought = async (names: string) => {
+      const { kept } = await bundled(`import { ${names} } from "./src/lean.ts"; globalThis.keep?.(${names});`);
+      return Object.values(BROUGHT)
+        .flat()
+        .filter((module) => kept.includes(`src/${module}.ts`));
+    };
+    expect(await brought("connect")).toEqual([]);
+    for (const [name, modules] of Object.entries(BROUGHT)) {
+      const found = await brought(`connect, ${name}`);
+      expect([name, modules.filter((module) => !found.includes(module))]).toEqual([name, []]);
+    }
+  });
+
   it.each(["connect, nobleProvider", "createWebCryptoProvider, nobleProvider"])(
     "have no X448, no Ed448, no ML-DSA and no other hybrid where { %s } is all that is imported",
     async (names) => {
