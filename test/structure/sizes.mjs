@@ -34,7 +34,7 @@ const CLIENTS = [
   },
   {
     name: "client, noble as fallback",
-    budget: 80,
+    budget: 81,
     aim: 54,
     code: `import { connect, createWebCryptoProvider } from "mutls/lean";
       import { classicalProvider } from "mutls/noble";
