@@ -67,6 +67,19 @@ function verify({ spki }: PublicKey, algorithm: SignatureAlgorithm, message: Uin
   }
 }
 
+function usableKey({ spki, algorithm }: PublicKey): boolean {
+  if (algorithm.type !== "ec") return true;
+  try {
+    const key = parseSpki(spki);
+    if (!("key" in key)) return false;
+    CURVES[algorithm.curve].Point.fromBytes(key.key);
+    return true;
+  } catch {
+    // Not on the curve, which is all that the library says by throwing.
+    return false;
+  }
+}
+
 function signer(pkcs8: Uint8Array): Signer {
   const key = parsePkcs8(pkcs8);
   refuseOptional(key.algorithm.type, "noble");
@@ -107,6 +120,7 @@ function createProvider(mlKem768?: HybridOfX25519): CryptoProvider {
     groups: mlKem768 === undefined ? groups : [mlKem768(x25519), ...groups],
     mlKem768,
     verify,
+    usableKey,
     canVerify: (key, algorithm) => !isOptional(algorithm.type) && algorithmFits(algorithm, key),
     signer,
   };

@@ -127,6 +127,7 @@ export function createNodeProvider({ keyCacheSize = 256 }: NodeProviderOptions =
       ffdhe("ffdhe4096"),
     ],
     verify: (key, algorithm, message, signature) => verify(importKey, key, algorithm, message, signature),
+    usableKey: (key) => usableKey(importKey, key),
     canVerify: (key, algorithm) => !isOptional(algorithm.type) && algorithmFits(algorithm, key),
     signer,
   };
@@ -298,6 +299,16 @@ function verify(
     return verifyOnce(digestName(algorithm), message, withParameters(key.handle, algorithm), signature);
   } catch {
     // OpenSSL throws on keys and signatures that are malformed; those are not valid.
+    return false;
+  }
+}
+
+/** By an import, which OpenSSL checks, and which is kept for the CertificateVerify that follows. */
+function usableKey(importKey: ImportKey, { spki, algorithm }: PublicKey): boolean {
+  if (algorithm.type !== "ec") return true;
+  try {
+    return importKey(spki) !== undefined;
+  } catch {
     return false;
   }
 }

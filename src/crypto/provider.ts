@@ -169,6 +169,11 @@ export interface CryptoProvider {
    * peer data. Keys too weak for the hash are refused by the caller, not here.
    */
   verify(key: PublicKey, algorithm: SignatureAlgorithm, message: Uint8Array, signature: Uint8Array): Awaitable<boolean>;
+  /**
+   * False for a key that can be nobody's: a point that is not on its curve. Never throws on peer data. A provider that
+   * leaves it out finds such keys when it is to verify with them.
+   */
+  usableKey?(key: PublicKey): Awaitable<boolean>;
   /** True when {@link CryptoProvider.verify} knows this combination. */
   canVerify(key: KeyAlgorithm, algorithm: SignatureAlgorithm): boolean;
   /**

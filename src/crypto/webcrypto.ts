@@ -128,6 +128,8 @@ function providerWith(options: WebCryptoProviderOptions, { hashes, suites }: Sym
     groups,
     verify: (key, algorithm, message, signature) =>
       verify(platform, keys, fallback, key, algorithm, message, signature),
+    // An import of its own would be one more promise to wait for, and CertificateVerify imports the key anyway.
+    ...(fallback?.usableKey && { usableKey: (key: PublicKey) => fallback.usableKey?.(key) ?? true }),
     canVerify,
     signer: (pkcs8) => platformSigner(platform, pkcs8, fallback && ((key) => fallback.signer(key))),
     fallbacks: platform.fallbacks,

@@ -72,7 +72,7 @@ export function* findPath(request: PathRequest): Flow<Path> {
     const { certificate } = request;
     const anchor = request.policy.directTrust === "none" ? undefined : request.trust.find(certificate);
     const place = { certificate, below: [], isAnchor: anchor !== undefined };
-    const broken = brokenRule(place, search);
+    const broken = brokenRule(place, search) ?? (yield* search.keyFault(certificate));
     if (broken !== undefined) search.fail({ ...broken, path: [certificate], rank: RANK.rule });
     else if (anchor !== undefined) {
       const refused = yield* search.direct(certificate);
@@ -130,6 +130,15 @@ class Search implements RuleContext {
     const index = this.failures.findIndex((other) => rank(other) < rank(failure));
     this.failures.splice(index < 0 ? this.failures.length : index, 0, failure);
     if (this.failures.length > MAX_EXPLAINED) this.failures.pop();
+  }
+
+  /** RFC 5480 2.2, RFC 8446 4.2.8.2. Issuers' keys are found out when a signature is verified with them. */
+  *keyFault(certificate: Certificate): Flow<Violation | undefined> {
+    const { provider } = this.#request;
+    const usable = provider.usableKey?.(certificate.publicKey) ?? true;
+    if (yield* wait("verify_signature", usable)) return undefined;
+    const reason = `its key is no point of ${keyText(certificate.publicKey.algorithm)}`;
+    return { certificate, code: "CERT_PARSE_ERROR", reason };
   }
 
   /** What speaks against a certificate that is itself the anchor. */

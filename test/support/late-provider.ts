@@ -54,6 +54,7 @@ export function lateProvider(provider: CryptoProvider, { seed }: LateOptions): C
     suites: provider.suites.map(lateSuite),
     groups: provider.groups.map(lateGroup),
     verify: (key, algorithm, message, signature) => late(() => provider.verify(key, algorithm, message, signature)),
+    usableKey: (key) => late(() => provider.usableKey?.(key) ?? true),
     signer: (pkcs8) => lateSigner(provider.signer(pkcs8)),
   };
 }

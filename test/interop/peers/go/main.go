@@ -40,6 +40,13 @@ var curves = map[string]tls.CurveID{
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "verify" {
+		if err := verify(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	config, err := configuration()
 	if err == nil {

@@ -1,0 +1,36 @@
+/** All chains: so many of each kind, each from a seed of its own. */
+import { Random } from "../support/random.ts";
+import type { Chain, ChainKind } from "./chain.ts";
+import { MALFORMED } from "./chains-malformed.ts";
+import { RIGHT } from "./chains-right.ts";
+import { WRONG } from "./chains-wrong.ts";
+import { Maker } from "./maker.ts";
+
+/** Chains of each kind. */
+export const CHAINS_PER_KIND = 6;
+
+export const KINDS: readonly ChainKind[] = [...RIGHT, ...WRONG, ...MALFORMED];
+
+/** A chain with what is asked about it. */
+export interface Question extends Chain {
+  readonly role: "server" | "client";
+  /** What the chain is made from, and by which it can be told. */
+  readonly seed: number;
+}
+
+/** The chains of one kind, always the same. */
+export function questions({ title, role, make }: ChainKind): Question[] {
+  return Array.from({ length: CHAINS_PER_KIND }, (_, index) => {
+    const seed = hash(`${title}/${index}`);
+    const random = new Random(seed);
+    const side = role ?? (index % 2 === 0 ? "server" : "client");
+    return { ...make(new Maker(random, side)), role: side, seed };
+  });
+}
+
+/** FNV-1a. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (const character of text) value = Math.imul(value ^ (character.codePointAt(0) as number), 0x01000193);
+  return value >>> 0;
+}
