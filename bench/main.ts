@@ -4,8 +4,9 @@ import { parseArgs } from "node:util";
 import { bulk } from "./bulk.ts";
 import { handshake } from "./handshake.ts";
 import type { Row } from "./rows.ts";
+import { verify } from "./verify.ts";
 
-const SCENARIOS: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = { handshake, bulk };
+const SCENARIOS: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = { handshake, bulk, verify };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -113,6 +113,11 @@ export class DerReader {
     return this.bytes.subarray(start, this.position);
   }
 
+  /** Past the next element. A view costs more than anything else here, so none is made of what nobody looks at. */
+  skip(): void {
+    this.#next();
+  }
+
   /** All bytes that are left, a view: the contents of a primitive element. */
   rest(): Uint8Array {
     const start = this.position;
@@ -130,7 +135,11 @@ export class DerReader {
 
   /** INTEGER contents: two's complement, minimal, a view. `tag` for an IMPLICIT one. */
   integer(tag: number = Tag.integer): Uint8Array {
-    const content = this.read(tag).rest();
+    return this.read(tag).#integer();
+  }
+
+  #integer(): Uint8Array {
+    const content = this.rest();
     const first = content[0];
     if (first === undefined) throw malformed("an INTEGER is empty");
     const second = content[1];
@@ -142,23 +151,29 @@ export class DerReader {
 
   /** The magnitude of a non-negative INTEGER without leading zeros (zero itself is one zero byte), a view. */
   unsigned(tag: number = Tag.integer): Uint8Array {
-    const content = this.integer(tag);
+    return this.read(tag).#unsigned();
+  }
+
+  #unsigned(): Uint8Array {
+    const content = this.#integer();
     if ((content[0] as number) >= 0x80) throw malformed("an INTEGER is negative");
     return content.length > 1 && content[0] === 0 ? content.subarray(1) : content;
   }
 
   /** An INTEGER between 0 and 2^31 - 1. */
   smallInteger(tag: number = Tag.integer): number {
-    const content = this.unsigned(tag);
+    const { bytes, position, end } = this.read(tag);
+    if (end - position === 1 && (bytes[position] as number) < 0x80) return bytes[position] as number;
+    const content = new DerReader(bytes, position, end).#unsigned();
     const value = content.length > 4 ? Number.POSITIVE_INFINITY : content.reduce((sum, byte) => sum * 256 + byte, 0);
     if (value > 0x7fffffff) throw malformed("an INTEGER is too large here");
     return value;
   }
 
   boolean(tag: number = Tag.boolean): boolean {
-    const content = this.read(tag).rest();
-    const value = content[0];
-    if (content.length !== 1 || (value !== 0 && value !== 0xff)) throw malformed("a BOOLEAN is neither 00 nor ff");
+    const { bytes, position, end } = this.read(tag);
+    const value = bytes[position];
+    if (end - position !== 1 || (value !== 0 && value !== 0xff)) throw malformed("a BOOLEAN is neither 00 nor ff");
     return value === 0xff;
   }
 
@@ -171,14 +186,15 @@ export class DerReader {
   }
 
   bitString(tag: number = Tag.bitString): BitString {
-    const content = this.read(tag).rest();
-    const unusedBits = content[0];
-    const last = content.length > 1 ? (content[content.length - 1] as number) : 0;
-    if (unusedBits === undefined || unusedBits > 7 || (content.length === 1 && unusedBits > 0)) {
+    const content = this.read(tag);
+    const { bytes, position, end } = content;
+    const unusedBits = content.peek();
+    const last = end - position > 1 ? (bytes[end - 1] as number) : 0;
+    if (unusedBits === undefined || unusedBits > 7 || (end - position === 1 && unusedBits > 0)) {
       throw malformed("a BIT STRING has a wrong number of unused bits");
     }
     if ((last & ((1 << unusedBits) - 1)) !== 0) throw malformed("a BIT STRING has unused bits that are not zero");
-    return { bytes: content.subarray(1), unusedBits };
+    return { bytes: bytes.subarray(position + 1, end), unusedBits };
   }
 
   /** A BIT STRING of whole bytes: signatures and public keys. */
@@ -190,14 +206,14 @@ export class DerReader {
 
   /** Dotted decimal. */
   oid(tag: number = Tag.oid): string {
-    return decodeOid(this.read(tag).rest());
+    return decodeOid(this.read(tag));
   }
 
   /** Time of RFC 5280 4.1.2.5 (UTCTime or GeneralizedTime, seconds, Z), in milliseconds since 1970. */
   time(): number {
     const tag = this.peek();
     if (tag !== Tag.utcTime && tag !== Tag.generalizedTime) throw malformed("expected UTCTime or GeneralizedTime");
-    return decodeTime(this.#next().rest(), tag === Tag.utcTime);
+    return decodeTime(this.#next(), tag === Tag.utcTime);
   }
 
   /** Nothing may be left. */
@@ -251,18 +267,19 @@ export function derEncode(tag: number, ...parts: readonly Uint8Array[]): Uint8Ar
   return concat(Uint8Array.from(header), ...parts);
 }
 
-function decodeOid(content: Uint8Array): string {
-  if (content.length === 0 || content.length > MAX_OID_BYTES) throw malformed("an OBJECT IDENTIFIER has a bad length");
-  if ((content[content.length - 1] as number) >= 0x80) throw malformed("an OBJECT IDENTIFIER ends inside an arc");
+function decodeOid({ bytes, position, end }: DerReader): string {
+  const length = end - position;
+  if (length === 0 || length > MAX_OID_BYTES) throw malformed("an OBJECT IDENTIFIER has a bad length");
+  if ((bytes[end - 1] as number) >= 0x80) throw malformed("an OBJECT IDENTIFIER ends inside an arc");
   let text = "";
   let arc = 0;
   let start = true;
-  for (let i = 0; i < content.length; i++) {
-    const byte = content[i] as number;
+  for (let i = position; i < end; i++) {
+    const byte = bytes[i] as number;
     if (start && byte === 0x80) throw malformed("an OBJECT IDENTIFIER has an arc that is not minimal");
     arc = arc * 128 + (byte & 0x7f);
     start = byte < 0x80;
-    if (arc >= 2 ** 46) return decodeLargeOid(content);
+    if (arc >= 2 ** 46) return decodeLargeOid(bytes.subarray(position, end));
     if (!start) continue;
     if (text !== "") text = `${text}.${arc}`;
     else text = arc < 80 ? `${arc < 40 ? 0 : 1}.${arc % 40}` : `2.${arc - 80}`;
@@ -293,35 +310,35 @@ function firstArcs(value: bigint): string {
   return `2.${value - 80n}`;
 }
 
-function decodeTime(content: Uint8Array, utc: boolean): number {
+function decodeTime({ bytes, position, end }: DerReader, utc: boolean): number {
   const yearDigits = utc ? 2 : 4;
-  if (content.length !== yearDigits + 11 || content[content.length - 1] !== 0x5a) {
+  if (end - position !== yearDigits + 11 || bytes[end - 1] !== 0x5a) {
     throw malformed("a time does not have the form of RFC 5280 4.1.2.5");
   }
-  const digits = (start: number, count: number): number => {
-    let value = 0;
-    for (let i = start; i < start + count; i++) {
-      const digit = (content[i] as number) - 0x30;
-      if (digit < 0 || digit > 9) throw malformed("a time holds something other than digits");
-      value = value * 10 + digit;
-    }
-    return value;
-  };
-  const written = digits(0, yearDigits);
+  const written = digits(bytes, position, yearDigits);
   const year = utc ? written + (written >= 50 ? 1900 : 2000) : written;
-  const [month, day, hour, minute, second] = [0, 2, 4, 6, 8].map((offset) => digits(yearDigits + offset, 2)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const at = position + yearDigits;
+  const month = digits(bytes, at, 2);
+  const day = digits(bytes, at + 2, 2);
+  const hour = digits(bytes, at + 4, 2);
+  const minute = digits(bytes, at + 6, 2);
+  const second = digits(bytes, at + 8, 2);
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
   // A month of 13 or a 30th of February rolls over, and then does not read back.
   if (month < 1 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) throw malformed("no such date");
   if (hour > 23 || minute > 59 || second > 59) throw malformed("no such time of day");
   return date.getTime() + ((hour * 60 + minute) * 60 + second) * 1000;
+}
+
+function digits(bytes: Uint8Array, start: number, count: number): number {
+  let value = 0;
+  for (let i = start; i < start + count; i++) {
+    const digit = (bytes[i] as number) - 0x30;
+    if (digit < 0 || digit > 9) throw malformed("a time holds something other than digits");
+    value = value * 10 + digit;
+  }
+  return value;
 }
 
 function hexOctet(value: number): string {

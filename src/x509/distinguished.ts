@@ -128,9 +128,9 @@ function walk(der: Uint8Array): void {
     while (rdn.remaining > 0) {
       if (++count > MAX_ATTRIBUTES) throw fault("ERR_TLS_PEM", `a name of more than ${MAX_ATTRIBUTES} attributes`);
       const attribute = rdn.sequence();
-      if (isShortOid(attribute)) attribute.read(Tag.oid);
+      if (isShortOid(attribute)) attribute.skip();
       else attribute.oid();
-      attribute.raw();
+      attribute.skip();
       attribute.finish("the attribute");
     }
   }

@@ -67,8 +67,9 @@ export function checkPolicies(
   for (let index = count - 1; index >= 0; index--) {
     const certificate = path[index] as Certificate;
     const isLast = index === 0;
-    const selfIssued = certificate.subject.equals(certificate.issuer);
-    const anyCounts = inhibitAny > 0 || (!isLast && selfIssued);
+    // Only where it matters: comparing names that differ means to decode both.
+    const selfIssued = !isLast && certificate.subject.equals(certificate.issuer);
+    const anyCounts = inhibitAny > 0 || selfIssued;
     level = certificate.policies === undefined ? new Map() : nextLevel(level, certificate.policies, anyCounts);
     if (explicit === 0 && level.size === 0) return invalid(certificate, "no valid policy is left, and one is required");
     if (isLast) break;

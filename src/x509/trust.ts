@@ -25,6 +25,8 @@ export class TrustStore {
   /** Tells stores apart that follow each other; what was decided under another generation is to be decided again. */
   readonly generation: number;
   readonly #bySubject = new Map<string, Certificate[]>();
+  /** By the last bytes of a subject as it is encoded: a lookup that decodes nothing. */
+  readonly #byEncoding = new Map<number, Named[]>();
   /** By the last bytes of the certificate, which is its signature: a lookup that costs nothing. */
   readonly #byEnd = new Map<number, Certificate[]>();
 
@@ -39,6 +41,13 @@ export class TrustStore {
       this.#byEnd.set(end, [...(this.#byEnd.get(end) ?? []), anchor]);
       distinct.push(anchor);
     }
+    for (const { subject } of distinct) {
+      const end = lastBytes(subject.der);
+      const others = this.#byEncoding.get(end) ?? [];
+      if (others.some(({ der }) => equal(der, subject.der))) continue;
+      const named = { der: subject.der, anchors: this.#bySubject.get(subject.key) ?? [] };
+      this.#byEncoding.set(end, [...others, named]);
+    }
     this.anchors = distinct;
     this.generation = generation;
   }
@@ -50,13 +59,20 @@ export class TrustStore {
 
   /** Anchors with this subject. */
   named(subject: DistinguishedName): readonly Certificate[] {
-    return this.#bySubject.get(subject.key) ?? [];
+    const encoded = this.#byEncoding.get(lastBytes(subject.der))?.find(({ der }) => equal(der, subject.der));
+    return encoded?.anchors ?? this.#bySubject.get(subject.key) ?? [];
   }
 
   /** The anchor that is this very certificate. */
   find(certificate: Certificate): Certificate | undefined {
     return this.#byEnd.get(lastBytes(certificate.der))?.find((anchor) => equal(anchor.der, certificate.der));
   }
+}
+
+/** Anchors that share a subject, and one of its encodings. */
+interface Named {
+  readonly der: Uint8Array;
+  readonly anchors: readonly Certificate[];
 }
 
 function lastBytes(der: Uint8Array): number {

@@ -1,6 +1,9 @@
 import tls from "node:tls";
 import { beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
+import { derEncode, Tag } from "../../src/bytes/der.ts";
+import { encodeOid, encodeSequence } from "../../src/pki/encode.ts";
+import { DistinguishedName } from "../../src/x509/distinguished.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { makeAuthority, type TestCertificate } from "../support/pki.ts";
@@ -30,6 +33,18 @@ describe("trustStore", () => {
     expect(store.named(namesake.subject).map(({ der }) => der)).toEqual([a.der]);
     expect(store.find(namesake)).toBeUndefined();
     expect(store.find(parseCertificate(a.der))?.der).toEqual(a.der);
+  });
+
+  it("finds anchors by a name that is encoded or written otherwise", async () => {
+    const printable = encodeSequence(
+      derEncode(Tag.set, encodeSequence(encodeOid("2.5.4.3"), derEncode(Tag.printableString, utf8("a")))),
+    );
+    const second = await makeAuthority({ subject: "A" });
+    const store = trustStore([a.pem, b.pem, second.pem]);
+    for (const der of [a.name, printable]) {
+      expect(store.named(new DistinguishedName(der)).map((anchor) => anchor.der)).toEqual([a.der, second.der]);
+    }
+    expect(store.named(new DistinguishedName(encodeSequence()))).toEqual([]);
   });
 
   it("holds Node's roots", () => {
