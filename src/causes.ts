@@ -1,7 +1,8 @@
 /** What people are told of each cause, and what would mend it. */
 import { type Explanations, explainWith } from "./errors.ts";
 
-const EXPLANATIONS = {
+/** The cause, and where a certificate is rejected for it, what would mend it. */
+export const EXPLANATIONS = {
   ERR_TLS_DECODE_ERROR: ["a message from the peer does not follow its syntax"],
   ERR_TLS_ILLEGAL_PARAMETER: ["a field from the peer contradicts the protocol"],
   ERR_TLS_MISSING_EXTENSION: ["the peer left out an extension that is mandatory here"],
@@ -146,7 +147,6 @@ const EXPLANATIONS = {
     "a name lies outside an issuer's name constraints",
     "issue the certificate from a CA that may issue for this name",
   ],
-  CERT_KEY_MISMATCH: ["the certificate's key cannot be used here"],
   EE_KEY_TOO_SMALL: ["the certificate's key is too weak", "reissue the certificate with a stronger key"],
   CA_KEY_TOO_SMALL: ["an issuer's key is too weak", "replace the issuer by one with a stronger key"],
   CA_MD_TOO_WEAK: [
@@ -159,6 +159,11 @@ const EXPLANATIONS = {
   ],
   CERT_REJECTED: ["the certificate was rejected", "send only the certificates of one chain"],
 } as const satisfies Required<Explanations>;
+
+/** The codes of rejections: those for which there is a remedy. */
+export type RejectionCode = {
+  [Code in keyof typeof EXPLANATIONS]: (typeof EXPLANATIONS)[Code] extends readonly [string, string] ? Code : never;
+}[keyof typeof EXPLANATIONS];
 
 /**
  * From now on errors say what their code means, and rejected certificates what would mend it. Only the lean entry point

@@ -114,7 +114,6 @@ const ALERTS = {
   CERT_PROFILE_VIOLATION: "bad_certificate",
   CERT_UNHANDLED_CRITICAL_EXTENSION: "certificate_unknown",
   CERT_NAME_CONSTRAINT_VIOLATION: "certificate_unknown",
-  CERT_KEY_MISMATCH: "unsupported_certificate",
   EE_KEY_TOO_SMALL: "bad_certificate",
   CA_KEY_TOO_SMALL: "bad_certificate",
   CA_MD_TOO_WEAK: "bad_certificate",

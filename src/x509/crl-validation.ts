@@ -1,7 +1,7 @@
 /** What the CRLs at hand say of one certificate (RFC 5280 6.3). */
 import { equal } from "../bytes/bytes.ts";
 import { toHex } from "../bytes/hex.ts";
-import type { CauseCode } from "../errors.ts";
+import type { RejectionCode } from "../causes.ts";
 import type { Flow } from "../flow.ts";
 import { type Certificate, KeyUsage } from "./certificate.ts";
 import type { CertificateRevocationList, RevocationReason } from "./crl.ts";
@@ -19,11 +19,11 @@ import { isoTime } from "./rules.ts";
 /** Whether a certificate is revoked, as far as is known. */
 export type RevocationStatus =
   | { readonly status: "good" }
-  | { readonly status: "revoked" | "unknown"; readonly code: CauseCode; readonly reason: string };
+  | { readonly status: "revoked" | "unknown"; readonly code: RejectionCode; readonly reason: string };
 
 /** Why one source did not help. */
 export interface Obstacle {
-  readonly code: CauseCode;
+  readonly code: RejectionCode;
   readonly reason: string;
 }
 

@@ -1,4 +1,5 @@
 /** Turns the paths that failed into an error that explains itself. */
+import type { RejectionCode } from "../causes.ts";
 import { fault, remedyFor, type TlsError } from "../errors.ts";
 import { formatAddress } from "./address.ts";
 import type { Certificate } from "./certificate.ts";
@@ -31,6 +32,26 @@ export function rejection(failures: readonly FailedPath[]): TlsError {
       })),
       remedy: remedyFor(worst.code),
     },
+  });
+}
+
+/**
+ * The error for certificates among which there is none to be judged, or one that cannot be read.
+ *
+ * @param path - What could be read before, end entity first.
+ * @param certificate - What stands for the one at fault, which has no name.
+ */
+export function unreadable(
+  code: RejectionCode,
+  path: readonly Certificate[],
+  certificate: string,
+  reason: string,
+  cause?: TlsError,
+): TlsError {
+  const failed = { path: [...path.map(describe), certificate], certificate, code, reason: clip(reason) };
+  return fault(code, clip(`${certificate}: ${reason}`), {
+    rejection: { paths: [failed], remedy: remedyFor(code) },
+    ...(cause && { cause }),
   });
 }
 

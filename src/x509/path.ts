@@ -1,8 +1,9 @@
 /** Finds a path from a peer's certificate to a trust anchor (RFC 5280 6.1, RFC 4158), checking as it goes. */
 import { equal } from "../bytes/bytes.ts";
+import type { RejectionCode } from "../causes.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { algorithmFits, certificateSignatureAlgorithm } from "../crypto/signatures.ts";
-import { type CauseCode, TlsError } from "../errors.ts";
+import { TlsError } from "../errors.ts";
 import { type Awaitable, type Flow, wait } from "../flow.ts";
 import type { Certificate } from "./certificate.ts";
 import { type FailedPath, rejection } from "./explain.ts";
@@ -210,7 +211,7 @@ class Search implements RuleContext {
 
   /** RFC 5280 6.1.3 (a) (1), RFC 8446 4.4.2.4. An anchor's own signature is never looked at. */
   *#verify(certificate: Certificate, issuer: Certificate): Flow<Violation | undefined> {
-    const violation = (code: CauseCode, reason: string): Violation => ({ certificate, code, reason });
+    const violation = (code: RejectionCode, reason: string): Violation => ({ certificate, code, reason });
     const algorithm = signatureAlgorithm(certificate);
     if (algorithm instanceof TlsError) return violation("CERT_PARSE_ERROR", algorithm.detail ?? algorithm.message);
     if (algorithm === undefined) return violation("CERT_UNSUPPORTED_ALGORITHM", "its signature algorithm is not known");

@@ -1,6 +1,7 @@
 /** What one certificate must satisfy in its place in a path (RFC 5280 6.1.3, 6.1.4, RFC 8446 4.4.2), as a table. */
+
+import type { RejectionCode } from "../causes.ts";
 import type { KeyAlgorithm } from "../crypto/provider.ts";
-import type { CauseCode } from "../errors.ts";
 import { type Certificate, KeyPurpose, KeyUsage } from "./certificate.ts";
 import { constraintViolation } from "./constraints.ts";
 import type { PolicyInputs } from "./policies.ts";
@@ -57,7 +58,7 @@ export interface RuleContext {
 /** A rule that was broken, and by which certificate. */
 export interface Violation {
   readonly certificate: Certificate;
-  readonly code: CauseCode;
+  readonly code: RejectionCode;
   /** With the values involved. */
   readonly reason: string;
 }
@@ -70,7 +71,7 @@ export interface Place {
 }
 
 /** The code and the reason, or `undefined` when the rule is kept. */
-export type Rule = (place: Place, context: RuleContext) => readonly [CauseCode, string] | undefined;
+export type Rule = (place: Place, context: RuleContext) => readonly [RejectionCode, string] | undefined;
 
 /** The first rule that the certificate breaks in its place. */
 export function brokenRule(place: Place, context: RuleContext): Violation | undefined {

@@ -1,9 +1,9 @@
 /** What the handshake asks: is this chain to be trusted, and who is it? */
 import type { CryptoProvider } from "../crypto/provider.ts";
-import { fault } from "../errors.ts";
+import { fault, TlsError } from "../errors.ts";
 import type { Flow } from "../flow.ts";
 import type { Certificate } from "./certificate.ts";
-import { rejection } from "./explain.ts";
+import { rejection, unreadable } from "./explain.ts";
 import { type PeerIdentity, peerIdentity } from "./identity.ts";
 import { matchName, type ReferenceName, referenceName } from "./names.ts";
 import { parseCertificate } from "./parse.ts";
@@ -123,7 +123,8 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
     *verify({ certificates, role, name, time, provider, ocspResponse }) {
       const wanted = name === undefined ? undefined : referenceName(name);
       if (certificates.length > maxCertificates) {
-        throw fault("CERT_CHAIN_TOO_LONG", `${certificates.length} certificates, at most ${maxCertificates} are read`);
+        const reason = `${certificates.length} certificates, at most ${maxCertificates} are read`;
+        throw unreadable("CERT_CHAIN_TOO_LONG", [], "the certificates as sent", reason);
       }
       const [certificate, ...intermediates] = parseChain(certificates);
       const request = { certificate, intermediates, trust, role, time, policy, limits, legacySignatures, provider };
@@ -165,9 +166,19 @@ export function acceptAnyVerifier(): CertificateVerifier {
 }
 
 function parseChain(certificates: readonly Uint8Array[]): [Certificate, ...Certificate[]] {
-  const [first, ...others] = certificates;
-  if (first === undefined) throw fault("CERT_REJECTED", "no certificate at all");
-  return [parseCertificate(first), ...others.map(parseCertificate)];
+  const chain: Certificate[] = [];
+  for (const [index, der] of certificates.entries()) {
+    try {
+      chain.push(parseCertificate(der));
+    } catch (cause) {
+      if (!(cause instanceof TlsError)) throw cause;
+      const which = `certificate ${index + 1} of ${certificates.length}`;
+      throw unreadable("CERT_PARSE_ERROR", chain, which, cause.detail ?? cause.message, cause);
+    }
+  }
+  const [first, ...others] = chain;
+  if (first === undefined) throw unreadable("CERT_REJECTED", [], "the certificates as sent", "there is none");
+  return [first, ...others];
 }
 
 function checkName(path: readonly [Certificate, ...Certificate[]], wanted: ReferenceName): void {

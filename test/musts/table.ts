@@ -3,7 +3,7 @@
 /** Test files by the short names that the tables use. */
 export const FILES = {
   attachments: "handshake/attachments.test.ts",
-  chains: "x509/chains.test.ts",
+  chains: "x509/rejected.ts",
   authentication: "handshake/authentication.test.ts",
   client: "handshake/client-flight.test.ts",
   compression: "handshake/compression.test.ts",

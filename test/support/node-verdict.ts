@@ -9,6 +9,8 @@ export interface NodeQuestion {
   readonly chain: string;
   readonly privateKey: string;
   readonly trusted: string;
+  /** With any, every certificate must be on none of them. */
+  readonly crls?: readonly string[];
   readonly role: "server" | "client";
   readonly name: string | undefined;
   /** A chain for the other side, which is not judged. */
@@ -17,9 +19,10 @@ export interface NodeQuestion {
 
 /** The code of the verification error; `undefined` when node:tls is content. */
 export async function nodeVerdict(question: NodeQuestion): Promise<string | undefined> {
-  const { chain, privateKey, trusted, role, other } = question;
+  const { chain, privateKey, trusted, crls = [], role, other } = question;
   const judged = { cert: chain, key: privateKey, ciphers: "DEFAULT@SECLEVEL=0" };
-  const judging = { ca: trusted, rejectUnauthorized: false, minVersion: "TLSv1.3" } as const;
+  const crl = crls.length === 0 ? {} : { crl: [...crls] };
+  const judging = { ca: trusted, ...crl, rejectUnauthorized: false, minVersion: "TLSv1.3" } as const;
   const plain = { cert: other.certificate, key: other.privateKey };
   const server = tls.createServer(role === "server" ? judged : { ...plain, ...judging, requestCert: true });
   const accepted = once(server, "secureConnection") as Promise<[tls.TLSSocket]>;

@@ -1,0 +1,93 @@
+/** One chain for each way in which a name can lie outside name constraints. */
+import { derEncode } from "../../src/bytes/der.ts";
+import { extension, generalName } from "../../src/pki/encode.ts";
+import { makeAuthority, makeCertificate } from "../support/pki.ts";
+import { type Case, type Chain, constrained, localhost, type Rejected, range, under, unspecified } from "./cases.ts";
+
+const violation = (
+  title: string,
+  make: () => Promise<Chain>,
+  reason: RegExp,
+  node: Case["node"] = unspecified("node:tls has no code for it"),
+): Rejected => ({
+  title: `name constraints: ${title}`,
+  make,
+  code: "CERT_NAME_CONSTRAINT_VIOLATION",
+  alert: "certificate_unknown",
+  reason,
+  node,
+});
+
+const all = [localhost];
+
+export const REJECTED_NAMES: readonly Rejected[] = [
+  violation("DNS not permitted", () => constrained([generalName.dns("example.com")], [], all), /DNS:localhost is not/),
+  violation("DNS excluded", () => constrained([], [generalName.dns("LOCALHOST")], all), /DNS:localhost is excluded/),
+  violation(
+    "a wildcard that reaches into what is excluded",
+    () => constrained([], [generalName.dns("bad.example.com")], [localhost, generalName.dns("*.example.com")]),
+    /DNS:\*\.example\.com is excluded/,
+    { code: undefined, why: "OpenSSL compares the wildcard literally (CVE-2025-61727 of Go)" },
+  ),
+  violation(
+    "an address outside the range",
+    () => constrained([range(192, 0, 2, 0, 255, 255, 255, 0)], [], [localhost, generalName.ip("192.0.3.1")]),
+    /IP:192\.0\.3\.1 is not among/,
+  ),
+  violation(
+    "an IPv6 address where IPv4 alone is permitted",
+    () => constrained([range(0, 0, 0, 0, 0, 0, 0, 0)], [], [localhost, generalName.ip("::1")]),
+    /IP:::1 is not among/,
+  ),
+  violation(
+    "a mailbox behind quotes",
+    () =>
+      constrained([], [generalName.email("root@example.com")], [localhost, generalName.email('"root"@example.com')]),
+    /excluded/,
+    { code: undefined, why: "OpenSSL compares the quotes as well" },
+  ),
+  violation(
+    "the subject's emailAddress",
+    () =>
+      under(
+        { extensions: [extension.nameConstraints([generalName.email("example.com")], [])] },
+        { subject: [["emailAddress", "a@example.org"]] },
+      ),
+    /email:a@example\.org is not among/,
+  ),
+  violation(
+    "a URI on another host",
+    () => constrained([generalName.uri(".example.com")], [], [localhost, generalName.uri("https://example.com/")]),
+    /URI:https:\/\/example\.com\/ is not among/,
+  ),
+  violation(
+    "a URI without a host",
+    () => constrained([], [generalName.uri("example.com")], [localhost, generalName.uri("urn:uuid:1")]),
+    /URI:urn:uuid:1 cannot be compared/,
+  ),
+  violation(
+    "a subject outside the directory subtree",
+    () => constrained([generalName.directory([["O", "Example"]])], [], all),
+    /directory name CN=test leaf is not among/,
+  ),
+  violation(
+    "a form that is not understood",
+    () => {
+      const registered = derEncode(0x88, Uint8Array.of(42, 3, 4));
+      return constrained([], [registered], [localhost, registered]);
+    },
+    /form \[8\] are not supported/,
+  ),
+  violation(
+    "of the root, on an intermediate",
+    async () => {
+      const top = await makeAuthority({
+        subject: "constrained root",
+        extensions: [extension.nameConstraints([], [generalName.directory("forbidden")])],
+      });
+      const lower = await makeAuthority({ subject: "forbidden", issuer: top });
+      return { sent: [await makeCertificate({ issuer: lower }), lower], trusted: [top] };
+    },
+    /directory name CN=forbidden is excluded/,
+  ),
+];
