@@ -19,13 +19,15 @@ export interface Question extends Chain {
 }
 
 /** The chains of one kind, always the same. */
-export function questions({ title, role, make }: ChainKind): Question[] {
-  return Array.from({ length: CHAINS_PER_KIND }, (_, index) => {
-    const seed = hash(`${title}/${index}`);
-    const random = new Random(seed);
-    const side = role ?? (index % 2 === 0 ? "server" : "client");
-    return { ...make(new Maker(random, side)), role: side, seed };
-  });
+export function questions(kind: ChainKind): Question[] {
+  return Array.from({ length: CHAINS_PER_KIND }, (_, index) => question(kind, index));
+}
+
+/** One of them. */
+export function question({ title, role, make }: ChainKind, index: number): Question {
+  const seed = hash(`${title}/${index}`);
+  const side = role ?? (index % 2 === 0 ? "server" : "client");
+  return { ...make(new Maker(new Random(seed), side)), role: side, seed };
 }
 
 /** FNV-1a. */
