@@ -29,7 +29,8 @@ export const connectCommand: Command = {
   summary: "Connects with TLS 1.3; stdin goes to the server, what it answers to stdout.",
   description: [
     "The end of stdin sends close_notify, and reading goes on until the server's close_notify. The server is verified",
-    "against the CAs of --cacert, or the public ones that come with Node. Everything but data goes to stderr.",
+    "against the CAs of --cacert and --ca-native, or the public ones that come with Node. Everything but data goes to",
+    "stderr.",
     "",
     "With --json, stdout carries one JSON object per line instead: record, message, alert, secret, state, error.",
     "Received data is in there, as `content` of its records: `mutls connect … --json | jq .kind`.",
@@ -50,6 +51,7 @@ export const connectCommand: Command = {
     { name: "key", value: "FILE", repeat: true, help: "its private key, PEM or DER; PKCS#12 has it inside" },
     ...CREDENTIAL_FLAGS,
     { name: "cacert", value: "FILE", help: "CAs that may have issued the server's certificate, PEM or DER" },
+    { name: "ca-native", help: "trust the CAs of the operating system, beside those of --cacert" },
     { name: "insecure", short: "k", help: "accept any certificate: anybody could be there" },
     { name: "cert-status", help: "refuse the server unless it staples an OCSP response that clears it" },
     {

@@ -1,6 +1,5 @@
 /** Certificates, keys and trust anchors from files, with the errors that people make. */
 import { openSync, readFileSync, writeSync } from "node:fs";
-import { rootCertificates } from "node:tls";
 import { utf8 } from "../bytes/bytes.ts";
 import { Tag } from "../bytes/der.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
@@ -10,6 +9,7 @@ import type { Observer } from "../engine/observer.ts";
 import { TlsError } from "../errors.ts";
 import type { Identity } from "../handshake/identity.ts";
 import { keyLog } from "../inspect/keylog.ts";
+import { platformTrust } from "../node/trust.ts";
 import { readPrivateKey } from "../pki/pkcs8.ts";
 import { isPkcs12, readPkcs12 } from "../pki/pkcs12.ts";
 import { type RevocationChecker, revocationChecker } from "../x509/revocation.ts";
@@ -150,16 +150,26 @@ async function belongTogether(identity: Identity, provider: CryptoProvider): Pro
   return provider.verify(certificate.publicKey, schemeAlgorithm(scheme), message, signature);
 }
 
-/** Trust anchors of `--cacert`; `undefined` without it. */
+/** Trust anchors of `--cacert` and `--ca-native`, together where both are given; `undefined` without either. */
 export function loadTrust(args: Arguments): TrustStore | undefined {
   const file = args.get("cacert");
-  if (file === undefined) return undefined;
+  const native = args.has("ca-native") ? nativeTrust() : undefined;
+  if (file === undefined) return native;
   const content = read(file, "CA file", ExitStatus.caFile);
   try {
-    return trustStore(content);
+    return trustStore(native === undefined ? content : [native, content]);
   } catch (error) {
     if (error instanceof TlsError) throw new CliError(ExitStatus.caFile, `${file}: ${error.message}`);
     throw error;
+  }
+}
+
+function nativeTrust(): TrustStore {
+  try {
+    return platformTrust("system");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CliError(ExitStatus.caFile, `--ca-native: ${reason}`, "give the CAs as --cacert");
   }
 }
 
@@ -185,7 +195,7 @@ export function loadRevocation(args: Arguments): RevocationChecker | undefined {
 
 /** The public roots that come with Node. */
 export function bundledTrust(): TrustStore {
-  return trustStore(rootCertificates);
+  return platformTrust("bundled");
 }
 
 /** The observer of `--keylogfile`, which only its owner may read. */

@@ -22,7 +22,7 @@ export const verifyCommand: Command = {
   summary: "Verifies a certificate chain, and explains why not.",
   description: [
     "CHAIN.pem holds the certificate to be judged and then, in any order, the intermediates at hand. It is verified",
-    "against the CAs of --cacert, or the public ones that come with Node, as a peer's would be.",
+    "against the CAs of --cacert and --ca-native, or the public ones that come with Node, as a peer's would be.",
     "",
     "Verdict, path and explanation go to stdout, with --json as one JSON object.",
     "",
@@ -31,6 +31,7 @@ export const verifyCommand: Command = {
   positionals: 1,
   flags: [
     { name: "cacert", value: "FILE", help: "CAs to trust, PEM or DER" },
+    { name: "ca-native", help: "trust the CAs of the operating system, beside those of --cacert" },
     { name: "hostname", value: "NAME", help: "the host name or address that the certificate must be for" },
     { name: "at", value: "TIME", help: "when, as 2026-01-31 or 2026-01-31T12:00:00Z; now by default" },
     {

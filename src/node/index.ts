@@ -39,6 +39,7 @@ export { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "./
 export { readPkcs12Sync, readPrivateKeySync } from "./pkcs12.ts";
 export type { ListenOptions, ServeOptions, SessionHandler, TlsServer } from "./serve.ts";
 export { default } from "./tls/index.ts";
+export { type PlatformSource, type PlatformTrustOptions, platformTrust } from "./trust.ts";
 
 const client = { prepare: prepareClient, provider: () => nodeProvider };
 

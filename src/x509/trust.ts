@@ -7,8 +7,8 @@ import type { Certificate } from "./certificate.ts";
 import type { DistinguishedName } from "./distinguished.ts";
 import { parseCertificate } from "./parse.ts";
 
-/** One or more certificates: PEM text, its bytes, the DER of one, or one parsed. */
-export type TrustSource = string | Uint8Array | Certificate;
+/** One or more certificates: PEM text, its bytes, the DER of one, one parsed, or what another store holds. */
+export type TrustSource = string | Uint8Array | Certificate | TrustStore;
 
 /**
  * Trust anchors, made by {@link trustStore}. Replace the store to change what is trusted.
@@ -84,8 +84,8 @@ function lastBytes(der: Uint8Array): number {
 /**
  * A trust store.
  *
- * @param sources - PEM texts with any number of CERTIFICATE blocks, DER, or parsed certificates. Any certificate may
- * be an anchor, self-signed or not.
+ * @param sources - PEM texts with any number of CERTIFICATE blocks, DER, parsed certificates, or other stores. Any
+ * certificate may be an anchor, self-signed or not.
  * @param generation - See {@link TrustStore.generation}.
  * @throws TlsError `ERR_TLS_PEM` when a source holds no certificate or cannot be read, `CERT_PARSE_ERROR` when a
  * certificate is malformed.
@@ -106,7 +106,8 @@ function isList(sources: TrustSource | readonly TrustSource[]): sources is reado
   return Array.isArray(sources);
 }
 
-function readSource(source: TrustSource): Certificate[] {
+function readSource(source: TrustSource): readonly Certificate[] {
+  if (source instanceof TrustStore) return source.anchors;
   if (typeof source !== "string" && !(source instanceof Uint8Array)) return [source];
   if (typeof source !== "string" && source[0] === Tag.sequence) return [parseCertificate(source)];
   const blocks = readPem(source);

@@ -1,7 +1,6 @@
 /** Credentials, trust and preferences that connections share: node:tls's SecureContext. */
 import { createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
-import tls, { type SecureContextOptions } from "node:tls";
+import type { SecureContextOptions } from "node:tls";
 import { readPem } from "../../bytes/pem.ts";
 import type { SignatureSchemeName } from "../../codec/registry.ts";
 import { nodeProvider } from "../../crypto/node.ts";
@@ -15,9 +14,10 @@ import { createIdentity, type Identity } from "../../handshake/identity.ts";
 import { MAX_TICKET_LIFETIME } from "../../handshake/session.ts";
 import type { Pkcs12 } from "../../pki/pkcs12.ts";
 import { revocationChecker } from "../../x509/revocation.ts";
-import { TrustStore, trustStore } from "../../x509/trust.ts";
+import { type TrustSource, TrustStore, trustStore } from "../../x509/trust.ts";
 import { acceptAnyVerifier, type CertificateVerifier, trustVerifier } from "../../x509/verifier.ts";
 import { readPkcs12Sync } from "../pkcs12.ts";
+import { platformTrust } from "../trust.ts";
 import { defaults } from "./defaults.ts";
 import { argumentError } from "./errors.ts";
 import { refuseOptions } from "./members.ts";
@@ -93,7 +93,8 @@ export class SecureContext {
   }
 
   #readTrust({ ca, ...options }: ContextOptions): ContextTrust {
-    return readTrust([...list<Bytes>((ca || rootStore()) as Bytes | readonly Bytes[]), ...this.#fromPfx], options);
+    const own = ca ? list<Bytes>(ca as Bytes | readonly Bytes[]).map(bytesOf) : [platformTrust()];
+    return readTrust([...own, ...this.#fromPfx], options);
   }
 
   /** A client's configuration but for what belongs to one connection. */
@@ -232,10 +233,10 @@ function othersOf({ identities, certificates, trusted }: Pkcs12): readonly Uint8
  * each certificate needs one of its issuer's.
  */
 function readTrust(
-  ca: Bytes | readonly Bytes[],
+  sources: readonly TrustSource[],
   { allowPartialTrustChain: partial = false, crl }: ContextOptions,
 ): ContextTrust {
-  const all = trustStore(list(ca).map(bytesOf));
+  const all = trustStore(sources);
   const crls = list<Bytes>(crl).map(bytesOf);
   const revocation = crls.length === 0 ? undefined : revocationChecker({ mode: "hard-fail", mustStaple: false, crls });
   const anchors = all.anchors.filter(({ subject, issuer }) => partial || subject.equals(issuer));
@@ -250,14 +251,6 @@ function readTrust(
         ? strict
         : { verify: (request) => strict.verify({ ...request, certificates: [...request.certificates, ...helpers] }) },
   };
-}
-
-/** Mozilla's roots as Node bundles them, and those of NODE_EXTRA_CA_CERTS, as node:tls has them. */
-function rootStore(): readonly string[] {
-  const extra = process.env.NODE_EXTRA_CA_CERTS;
-  return extra === undefined || extra === ""
-    ? tls.rootCertificates
-    : [...tls.rootCertificates, readFileSync(extra, "utf8")];
 }
 
 /** Each chain with its key, in whatever order they come. */
