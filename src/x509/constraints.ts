@@ -1,11 +1,13 @@
 /** Name constraints (RFC 5280 4.2.1.10): every form that a certificate here can carry, or a refusal. */
-
+import { DerReader, Tag } from "../bytes/der.ts";
+import { printable } from "../bytes/text.ts";
+import { TlsError } from "../errors.ts";
 import { formatAddress } from "./address.ts";
-import type { Certificate, GeneralNames } from "./certificate.ts";
+import type { Certificate, GeneralNames, OtherName } from "./certificate.ts";
 import { AttributeType, type DistinguishedName } from "./distinguished.ts";
-import { isDomainName } from "./names.ts";
+import { isDomainName, toAscii } from "./names.ts";
 
-/** RFC 8398: a mail address in an otherName, which a constraint on mail addresses concerns as well. */
+/** A mail address with a local part beyond ASCII, which constraints on mail addresses concern as well (RFC 9598 6). */
 const SMTP_UTF8_MAILBOX = "1.3.6.1.5.5.7.8.9";
 
 /**
@@ -85,12 +87,13 @@ const MAIL: Form<string, string> = {
   // RFC 5280 wants the subject's addresses checked where there is no subjectAltName; elsewhere they do no harm either.
   names: ({ subject, subjectAltName }) => [
     ...(subjectAltName?.email ?? []),
+    ...(subjectAltName?.other.filter(({ type }) => type === SMTP_UTF8_MAILBOX).map(readMailbox) ?? []),
     ...subject.values(AttributeType.emailAddress),
   ],
   prepare: (name) => (splitMailbox(name) === undefined ? undefined : name),
   within: inMailDomain,
   touches: inMailDomain,
-  text: (name) => `email:${name}`,
+  text: (name) => `email:${printable(name)}`,
 };
 
 const RESOURCE: Form<string, string> = {
@@ -136,10 +139,8 @@ function uncheckable(names: GeneralNames, permitted: GeneralNames, excluded: Gen
   const constrained = (has: (subtrees: GeneralNames) => boolean): boolean => has(permitted) || has(excluded);
   const tag = names.unread.find((form) => constrained(({ unread }) => unread.includes(form)));
   if (tag !== undefined) return `constraints on names of form [${tag}] are not supported`;
-  const other = names.other.find(
-    ({ type }) =>
-      constrained((subtrees) => subtrees.other.some((base) => base.type === type)) ||
-      (type === SMTP_UTF8_MAILBOX && constrained(({ email }) => email.length > 0)),
+  const other = names.other.find(({ type }) =>
+    constrained((subtrees) => subtrees.other.some((base) => base.type === type)),
   );
   return other === undefined ? undefined : `constraints on otherName ${other.type} are not supported`;
 }
@@ -184,11 +185,24 @@ function inMailDomain(name: string, base: string): boolean {
   return wanted !== undefined && wanted.local === mailbox.local && wanted.host === mailbox.host;
 }
 
+/** Contents of a SmtpUTF8Mailbox; empty, which is no mailbox, where it is no UTF8String or begins with a byte-order mark. */
+function readMailbox({ value }: OtherName): string {
+  try {
+    const content = new DerReader(value).read(Tag.utf8String).rest();
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
+    return text.startsWith("\ufeff") ? "" : text;
+  } catch (error) {
+    if (error instanceof TlsError || error instanceof TypeError) return "";
+    throw error;
+  }
+}
+
 /** RFC 5321 Mailbox with the quotes of its local part taken off, lest they hide it from an exclusion. */
 function splitMailbox(name: string): { local: string; host: string } | undefined {
   const at = name.lastIndexOf("@");
   const written = name.slice(0, at);
-  const host = name.slice(at + 1).toLowerCase();
+  // RFC 8398 3 wrote domains of mailboxes in U-labels, RFC 9598 3 writes them in A-labels.
+  const host = toAscii(name.slice(at + 1)).toLowerCase();
   if (at < 1 || !isDomainName(host)) return undefined;
   const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(written)?.[1];
   if (quoted !== undefined) return { local: quoted.replace(/\\(.)/g, "$1"), host };

@@ -2,7 +2,7 @@
 import { toHex } from "../bytes/hex.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { formatAddress } from "./address.ts";
-import type { Certificate } from "./certificate.ts";
+import { type Certificate, KeyUsage } from "./certificate.ts";
 import { AttributeType } from "./distinguished.ts";
 
 /** The peer's names by kind, as text. */
@@ -29,7 +29,7 @@ export interface PeerIdentity {
   readonly organizations: readonly string[];
   readonly organizationalUnits: readonly string[];
   readonly names: PeerNames;
-  /** The only URI name, when it is a SPIFFE ID. */
+  /** The only URI name, when it is the SPIFFE ID of a leaf: with a path, and not on a CA's certificate (X509-SVID 5.2). */
   readonly spiffeId: string | undefined;
   /** RFC 4514 string. */
   readonly issuer: string;
@@ -53,7 +53,7 @@ export interface PeerIdentity {
 
 /** Names of at most this many octets are SPIFFE IDs (SPIFFE-ID 2.3). */
 const MAX_SPIFFE_ID = 2048;
-const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._-]+)*$/;
+const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._-]+)+$/;
 
 /**
  * The identity in a certificate.
@@ -97,7 +97,7 @@ export function peerIdentity(
       };
     },
     get spiffeId() {
-      return uri.length === 1 && isSpiffeId(uri[0] as string) ? uri[0] : undefined;
+      return uri.length === 1 && isSpiffeId(uri[0] as string) && !signs(certificate) ? uri[0] : undefined;
     },
     get issuer() {
       return certificate.issuer.text;
@@ -118,6 +118,11 @@ export function peerIdentity(
     path,
     anchor: verified ? path[path.length - 1] : undefined,
   };
+}
+
+/** Signing certificates are for validation alone: their SPIFFE IDs authenticate nobody (X509-SVID 3.2, 5.2). */
+function signs({ basicConstraints, keyUsage = 0 }: Certificate): boolean {
+  return basicConstraints?.ca === true || (keyUsage & (KeyUsage.keyCertSign | KeyUsage.cRLSign)) !== 0;
 }
 
 /** SPIFFE-ID 2: no empty, `.` or `..` segment. */

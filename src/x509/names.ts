@@ -94,8 +94,11 @@ function matchesDomain(presented: string, wanted: string): boolean {
   return parent.includes(".") && isDomainName(parent) && wanted.slice(wanted.indexOf(".") + 1) === parent;
 }
 
-/** U-labels to A-labels by the platform's URL parser (UTS 46), which is the one thing every runtime has. */
-function toAscii(name: string): string {
+/**
+ * U-labels to A-labels by the platform's URL parser (UTS 46), which is the one thing every runtime has. Empty for what is
+ * no name.
+ */
+export function toAscii(name: string): string {
   if (/^[\0-\x7f]*$/.test(name)) return name;
   if (/[\0-\x20#%/:<>?@[\\\]^`{|}\x7f]/.test(name)) return "";
   try {

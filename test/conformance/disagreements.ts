@@ -1,6 +1,7 @@
 /** Cases of the families in ../shared/conformance that are judged otherwise here, and why. */
 export interface Disagreement {
   readonly set: string;
+  /** Of cases that may be in the part that is not there as well. */
   readonly id: RegExp;
   readonly reason: string;
   /** The sentence of the RFC that the verdict rests on. */

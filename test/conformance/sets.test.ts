@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { missing } from "../support/needs.ts";
 import { DISAGREEMENTS } from "./disagreements.ts";
+import { conformanceDocument, type Reached } from "./document.ts";
 import { SETS } from "./sets.ts";
 
 const DATA = fileURLToPath(new URL("../../../shared/conformance", import.meta.url));
@@ -20,12 +21,19 @@ const REACHED: readonly (readonly [set: string, path: string, agree: number, cas
 ];
 
 describe.skipIf(missing("../shared/conformance", existsSync(DATA)))("conformance", () => {
+  const reached: Reached[] = [];
+
   it.each(REACHED)("%s: %s, %i of %i agree", async (set, path, agree, cases) => {
     const outcomes = (await SETS[set]?.(join(DATA, path))) ?? [];
+    reached.push({ set, path, outcomes });
     const agreeing = outcomes.filter(({ expected, got }) => expected === got);
     expect(outcomes.length).toBe(cases);
     expect(agreeing.length).toBeGreaterThanOrEqual(agree);
     const known = (id: string) => DISAGREEMENTS.some((entry) => entry.set === set && entry.id.test(id));
     expect(outcomes.filter((outcome) => !agreeing.includes(outcome) && !known(outcome.id))).toEqual([]);
+  });
+
+  it("is README.md", async () => {
+    await expect(conformanceDocument(reached)).toMatchFileSnapshot("README.md");
   });
 });

@@ -1,7 +1,19 @@
+/** Chains that are accepted, some of them against appearances. */
 import { generalName } from "../../src/pki/encode.ts";
 import { KeyPurpose } from "../../src/x509/certificate.ts";
 import { DAY, makeAuthority, makeCertificate, makeWeakRsa } from "../support/pki.ts";
-import { type Case, constrained, leaf, middle, range, root, under } from "./cases.ts";
+import {
+  type Case,
+  constrained,
+  leaf,
+  localhost,
+  middle,
+  range,
+  root,
+  under,
+  unspecified,
+  utf8Mailbox,
+} from "./cases.ts";
 
 export const ACCEPTED: readonly Case[] = [
   { title: "a leaf under the root", make: () => leaf() },
@@ -72,6 +84,23 @@ export const ACCEPTED: readonly Case[] = [
       const rolled = await makeAuthority({ subject: "same", issuer: top, pathLength: 0 });
       return { sent: [await makeCertificate({ issuer: rolled }), rolled, top], trusted: [root] };
     },
+  },
+  {
+    title: "permitted mailboxes beyond ASCII, in A-labels and in U-labels",
+    make: () =>
+      constrained(
+        [generalName.email("xn--pss25c.example.com"), generalName.email(".example.org")],
+        [generalName.email("a.example.org")],
+        [
+          localhost,
+          utf8Mailbox("学生@大学.example.com"),
+          utf8Mailbox("学生@xn--pss25c.example.com"),
+          utf8Mailbox("ä@b.Example.org"),
+        ],
+      ),
+    node: unspecified(
+      "OpenSSL 3.0 goes by RFC 8398, where domains are in U-labels and lower case; RFC 9598 has A-labels",
+    ),
   },
   {
     title: "permitted names of every form",

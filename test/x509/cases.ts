@@ -1,8 +1,10 @@
 /** What a chain is, what is to come of it, and the parts that the tables of chains have in common. */
-import { derEncode, Tag } from "../../src/bytes/der.ts";
+
+import { utf8 } from "../../src/bytes/bytes.ts";
+import { contextConstructed, derEncode, Tag } from "../../src/bytes/der.ts";
 import type { RejectionCode } from "../../src/causes.ts";
 import type { AlertName } from "../../src/errors.ts";
-import { extension, generalName } from "../../src/pki/encode.ts";
+import { encodeOid, extension, generalName } from "../../src/pki/encode.ts";
 import { KeyPurpose } from "../../src/x509/certificate.ts";
 import type { TrustVerifierOptions } from "../../src/x509/verifier.ts";
 import { makeAuthority, makeCertificate, type TestCertificate, type TestCertificateOptions } from "../support/pki.ts";
@@ -70,5 +72,12 @@ export function constrained(
 
 /** iPAddress of a constraint: address and mask. */
 export const range = (...bytes: number[]) => derEncode(0x87, Uint8Array.from(bytes));
+
+/** SmtpUTF8Mailbox (RFC 9598 3): text, or the contents of its UTF8String. */
+export function utf8Mailbox(mailbox: string | Uint8Array): Uint8Array {
+  const content = typeof mailbox === "string" ? utf8(mailbox) : mailbox;
+  const value = derEncode(contextConstructed(0), derEncode(Tag.utf8String, content));
+  return derEncode(contextConstructed(0), encodeOid("1.3.6.1.5.5.7.8.9"), value);
+}
 
 export const localhost = generalName.dns("localhost");

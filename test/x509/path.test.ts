@@ -8,6 +8,7 @@ import { TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
 import { extension, generalName } from "../../src/pki/encode.ts";
 import { generateKeyPair } from "../../src/pki/keys.ts";
+import { KeyUsage } from "../../src/x509/certificate.ts";
 import type { PeerIdentity } from "../../src/x509/identity.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { acceptAnyVerifier, type TrustVerifierOptions, trustVerifier } from "../../src/x509/verifier.ts";
@@ -297,7 +298,13 @@ describe("the peer's identity", () => {
 
   it.each([
     [["spiffe://a.example/b"], "spiffe://a.example/b"],
-    [["spiffe://a.example"], "spiffe://a.example"],
+    [["spiffe://a.example"], undefined],
+    [["spiffe://a.example/"], undefined],
+    [["spiffe://192.0.2.1/b_c"], "spiffe://192.0.2.1/b_c"],
+    [["SPIFFE://a.example/b"], undefined],
+    [["spiffe://a.example/b#c"], undefined],
+    [["spiffe://a.example/%62"], undefined],
+    [[`spiffe://${"a".repeat(256)}/b`], undefined],
     [["spiffe://a.example/b", "https://a.example/"], undefined],
     [["spiffe://a.example/b", "spiffe://a.example/c"], undefined],
     [["https://a.example/"], undefined],
@@ -315,6 +322,16 @@ describe("the peer's identity", () => {
     const { der } = await makeCertificate({ names: uris.map(generalName.uri) });
     const request = { certificates: [der], role: "client", name: undefined, time: 0, provider: nodeProvider } as const;
     expect(settle(acceptAnyVerifier().verify(request))).toMatchObject({ spiffeId });
+  });
+
+  it.each([
+    ["of a CA", { ca: true, keyUsage: KeyUsage.digitalSignature }],
+    ["with keyCertSign", { keyUsage: KeyUsage.digitalSignature | KeyUsage.keyCertSign }],
+    ["with cRLSign", { keyUsage: KeyUsage.digitalSignature | KeyUsage.cRLSign }],
+  ])("%s authenticates by no SPIFFE ID (X509-SVID 5.2)", async (_, options) => {
+    const { der } = await makeCertificate({ ...options, names: [generalName.uri("spiffe://a.example/b")] });
+    const request = { certificates: [der], role: "client", name: undefined, time: 0, provider: nodeProvider } as const;
+    expect(settle(acceptAnyVerifier().verify(request))).toMatchObject({ spiffeId: undefined });
   });
 
   it("is marked where nothing was verified", async () => {

@@ -2,7 +2,17 @@
 import { derEncode } from "../../src/bytes/der.ts";
 import { extension, generalName } from "../../src/pki/encode.ts";
 import { makeAuthority, makeCertificate } from "../support/pki.ts";
-import { type Case, type Chain, constrained, localhost, type Rejected, range, under, unspecified } from "./cases.ts";
+import {
+  type Case,
+  type Chain,
+  constrained,
+  localhost,
+  type Rejected,
+  range,
+  under,
+  unspecified,
+  utf8Mailbox,
+} from "./cases.ts";
 
 const violation = (
   title: string,
@@ -54,6 +64,33 @@ export const REJECTED_NAMES: readonly Rejected[] = [
         { subject: [["emailAddress", "a@example.org"]] },
       ),
     /email:a@example\.org is not among/,
+  ),
+  violation(
+    "a mailbox beyond ASCII on another host",
+    () => constrained([generalName.email("example.com")], [], [localhost, utf8Mailbox("学生@example.org")]),
+    /email:\\u\{5b66\}\\u\{751f\}@example\.org is not among/,
+  ),
+  violation(
+    "a mailbox beyond ASCII on an excluded host, in U-labels",
+    () =>
+      constrained([], [generalName.email("xn--pss25c.example.com")], [localhost, utf8Mailbox("学生@大学.example.com")]),
+    /is excluded/,
+  ),
+  violation(
+    "a mailbox beyond ASCII where one mailbox alone is permitted",
+    () => constrained([generalName.email("a@example.com")], [], [localhost, utf8Mailbox("ä@example.com")]),
+    /is not among/,
+  ),
+  violation(
+    "a mailbox that is no UTF-8",
+    () =>
+      constrained([generalName.email("example.com")], [], [localhost, utf8Mailbox(Uint8Array.of(0xff, 0x40, 0x61))]),
+    /cannot be compared/,
+  ),
+  violation(
+    "a mailbox behind a byte-order mark",
+    () => constrained([], [generalName.email("a.example")], [localhost, utf8Mailbox("\ufeffä@a.example")]),
+    /cannot be compared/,
   ),
   violation(
     "a URI on another host",

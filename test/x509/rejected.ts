@@ -1,3 +1,4 @@
+/** One chain for each rule of path validation, broken in that alone. */
 import { encodeOid, encodeSequence, generalName } from "../../src/pki/encode.ts";
 import { KeyUsage } from "../../src/x509/certificate.ts";
 import { DAY, makeAuthority, makeCertificate, makeWeakRsa } from "../support/pki.ts";
