@@ -31,35 +31,40 @@ export function constraintViolation(
     const present = form.names(certificate);
     if (present.length === 0) continue;
     spend(allowed.length + forbidden.length);
-    if (!allowed.every(form.sound) || !forbidden.every(form.sound)) return "a constraint on such names is malformed";
+    const inside = allowed.map(form.base);
+    const outside = forbidden.map(form.base);
+    if ([...inside, ...outside].includes(undefined)) return "a constraint on such names is malformed";
     for (const name of present) {
       spend(allowed.length + forbidden.length);
-      const violation = check(form, name, allowed, forbidden);
+      const violation = check(form, name, inside, outside);
       if (violation !== undefined) return violation;
     }
   }
   return names === undefined ? undefined : uncheckable(names, permitted, excluded);
 }
 
-/** One form of name: where its names and subtree bases are, and when a name lies in a subtree. */
-interface Form<Name, Base> {
+/**
+ * One form of name: where its names and subtree bases are, and when a name lies in a subtree. Names and bases are made ready
+ * for comparisons once, however many there will be: a peer may send one name of 100 KB and a thousand bases.
+ */
+interface Form<Name, Base, Key, Subtree> {
   bases(names: GeneralNames): readonly Base[];
-  /** False for a base that nothing can be compared with. */
-  readonly sound: (base: Base) => boolean;
+  /** Undefined for a base that nothing can be compared with. */
+  readonly base: (base: Base) => Subtree | undefined;
   names(certificate: Certificate): readonly Name[];
   /** Undefined for a name that cannot be compared, which must be refused. */
-  prepare(name: Name): Name | undefined;
-  within(name: Name, base: Base): boolean;
+  key(name: Name): Key | undefined;
+  within(key: Key, subtree: Subtree): boolean;
   /** True when the name could stand for something in the excluded subtree. */
-  touches(name: Name, base: Base): boolean;
+  touches(key: Key, subtree: Subtree): boolean;
   text(name: Name): string;
 }
 
-const DNS: Form<string, string> = {
+const DNS: Form<string, string, string, string> = {
   bases: ({ dns }) => dns,
-  sound: isDomain,
+  base: domainBase,
   names: ({ subjectAltName }) => subjectAltName?.dns ?? [],
-  prepare: (name) => {
+  key: (name) => {
     const lower = name.toLowerCase();
     return isDomainName(lower.startsWith("*.") ? lower.slice(2) : lower) ? lower : undefined;
   },
@@ -71,64 +76,74 @@ const DNS: Form<string, string> = {
   text: (name) => `DNS:${name}`,
 };
 
-const ADDRESS: Form<Uint8Array, Uint8Array> = {
+const ADDRESS: Form<Uint8Array, Uint8Array, Uint8Array, Uint8Array> = {
   bases: ({ ip }) => ip,
-  sound: () => true,
+  base: (range) => range,
   names: ({ subjectAltName }) => subjectAltName?.ip ?? [],
-  prepare: (address) => address,
+  key: (address) => address,
   within: inRange,
   touches: inRange,
   text: (address) => `IP:${formatAddress(address)}`,
 };
 
-const MAIL: Form<string, string> = {
+/** A mail address; as a base without a local part, of a host or below a domain. */
+interface Mailbox {
+  readonly local: string | undefined;
+  readonly host: string;
+}
+
+const MAIL: Form<string, string, Mailbox, Mailbox> = {
   bases: ({ email }) => email,
-  sound: (base) => (base.includes("@") ? splitMailbox(base) !== undefined : isDomain(base)),
+  base: (base) => {
+    if (base.includes("@")) return splitMailbox(base);
+    const host = domainBase(base);
+    return host === undefined ? undefined : { local: undefined, host };
+  },
   // RFC 5280 wants the subject's addresses checked where there is no subjectAltName; elsewhere they do no harm either.
   names: ({ subject, subjectAltName }) => [
     ...(subjectAltName?.email ?? []),
     ...(subjectAltName?.other.filter(({ type }) => type === SMTP_UTF8_MAILBOX).map(readMailbox) ?? []),
     ...subject.values(AttributeType.emailAddress),
   ],
-  prepare: (name) => (splitMailbox(name) === undefined ? undefined : name),
+  key: splitMailbox,
   within: inMailDomain,
   touches: inMailDomain,
   text: (name) => `email:${printable(name)}`,
 };
 
-const RESOURCE: Form<string, string> = {
+const RESOURCE: Form<string, string, string, string> = {
   bases: ({ uri }) => uri,
-  sound: isDomain,
+  base: domainBase,
   names: ({ subjectAltName }) => subjectAltName?.uri ?? [],
-  prepare: (name) => (uriHost(name) === undefined ? undefined : name),
-  within: inUriDomain,
-  touches: inUriDomain,
+  key: uriHost,
+  within: inHostDomain,
+  touches: inHostDomain,
   text: (name) => `URI:${name}`,
 };
 
-const DIRECTORY: Form<DistinguishedName, DistinguishedName> = {
+const DIRECTORY: Form<DistinguishedName, DistinguishedName, DistinguishedName, DistinguishedName> = {
   bases: ({ directory }) => directory,
-  sound: () => true,
+  base: (base) => base,
   names: ({ subject, subjectAltName }) => [...(subject.empty ? [] : [subject]), ...(subjectAltName?.directory ?? [])],
-  prepare: (name) => name,
+  key: (name) => name,
   within: (name, base) => name.within(base),
   touches: (name, base) => name.within(base),
   text: (name) => `directory name ${name.text}`,
 };
 
 /** The forms, each closed over its own types. */
-const FORMS = [DNS, ADDRESS, MAIL, RESOURCE, DIRECTORY] as readonly Form<unknown, unknown>[];
+const FORMS = [DNS, ADDRESS, MAIL, RESOURCE, DIRECTORY] as readonly Form<unknown, unknown, unknown, unknown>[];
 
 function check(
-  form: Form<unknown, unknown>,
+  form: Form<unknown, unknown, unknown, unknown>,
   name: unknown,
   allowed: readonly unknown[],
   forbidden: readonly unknown[],
 ): string | undefined {
-  const prepared = form.prepare(name);
-  if (prepared === undefined) return `${form.text(name)} cannot be compared with the constraints`;
-  if (forbidden.some((base) => form.touches(prepared, base))) return `${form.text(name)} is excluded`;
-  if (allowed.length > 0 && !allowed.some((base) => form.within(prepared, base))) {
+  const key = form.key(name);
+  if (key === undefined) return `${form.text(name)} cannot be compared with the constraints`;
+  if (forbidden.some((base) => form.touches(key, base))) return `${form.text(name)} is excluded`;
+  if (allowed.length > 0 && !allowed.some((base) => form.within(key, base))) {
     return `${form.text(name)} is not among the permitted names`;
   }
   return undefined;
@@ -136,35 +151,33 @@ function check(
 
 /** Names of forms that are constrained but not understood must be refused (RFC 5280 4.2.1.10). */
 function uncheckable(names: GeneralNames, permitted: GeneralNames, excluded: GeneralNames): string | undefined {
-  const constrained = (has: (subtrees: GeneralNames) => boolean): boolean => has(permitted) || has(excluded);
-  const tag = names.unread.find((form) => constrained(({ unread }) => unread.includes(form)));
+  const tags = new Set([...permitted.unread, ...excluded.unread]);
+  const tag = names.unread.find((form) => tags.has(form));
   if (tag !== undefined) return `constraints on names of form [${tag}] are not supported`;
-  const other = names.other.find(({ type }) =>
-    constrained((subtrees) => subtrees.other.some((base) => base.type === type)),
-  );
+  const types = new Set([...permitted.other, ...excluded.other].map(({ type }) => type));
+  const other = names.other.find(({ type }) => types.has(type));
   return other === undefined ? undefined : `constraints on otherName ${other.type} are not supported`;
 }
 
 /** Zero or more labels in front. A base with a leading dot, which RFC 5280 does not know here, asks for one or more. */
 function inDomain(name: string, base: string): boolean {
-  const domain = base.toLowerCase();
-  if (domain === "") return true;
-  return domain.startsWith(".") ? name.endsWith(domain) : name === domain || name.endsWith(`.${domain}`);
+  if (base === "") return true;
+  return base.startsWith(".") ? name.endsWith(base) : name === base || name.endsWith(`.${base}`);
 }
 
-/** A host or domain, with or without a dot in front; empty stands for all. */
-function isDomain(base: string): boolean {
-  return base === "" || isDomainName(stripDot(base));
+/** A host or domain in lower case, with or without a dot in front; empty stands for all. */
+function domainBase(base: string): string | undefined {
+  const lower = base.toLowerCase();
+  return lower === "" || isDomainName(stripDot(lower)) ? lower : undefined;
 }
 
 function stripDot(base: string): string {
-  return (base.startsWith(".") ? base.slice(1) : base).toLowerCase();
+  return base.startsWith(".") ? base.slice(1) : base;
 }
 
 /** Of a host alone, or, with a leading dot, of everything below it: mail and URI constraints. */
 function inHostDomain(host: string, base: string): boolean {
-  const domain = base.toLowerCase();
-  return domain === "" || (domain.startsWith(".") ? host.endsWith(domain) : host === domain);
+  return base === "" || (base.startsWith(".") ? host.endsWith(base) : host === base);
 }
 
 function inRange(address: Uint8Array, range: Uint8Array): boolean {
@@ -177,12 +190,8 @@ function inRange(address: Uint8Array, range: Uint8Array): boolean {
   return true;
 }
 
-function inMailDomain(name: string, base: string): boolean {
-  const mailbox = splitMailbox(name);
-  if (mailbox === undefined) return false;
-  if (!base.includes("@")) return inHostDomain(mailbox.host, base);
-  const wanted = splitMailbox(base);
-  return wanted !== undefined && wanted.local === mailbox.local && wanted.host === mailbox.host;
+function inMailDomain({ local, host }: Mailbox, base: Mailbox): boolean {
+  return base.local === undefined ? inHostDomain(host, base.host) : base.local === local && base.host === host;
 }
 
 /** Contents of a SmtpUTF8Mailbox; empty, which is no mailbox, where it is no UTF8String or begins with a byte-order mark. */
@@ -197,8 +206,12 @@ function readMailbox({ value }: OtherName): string {
   }
 }
 
+/** Characters of a mailbox: RFC 5321 4.5.3.1 has 64 octets, which may be quoted, in front of 255. */
+const MAX_MAILBOX = 512;
+
 /** RFC 5321 Mailbox with the quotes of its local part taken off, lest they hide it from an exclusion. */
-function splitMailbox(name: string): { local: string; host: string } | undefined {
+function splitMailbox(name: string): Mailbox | undefined {
+  if (name.length > MAX_MAILBOX) return undefined;
   const at = name.lastIndexOf("@");
   const written = name.slice(0, at);
   // RFC 8398 3 wrote domains of mailboxes in U-labels, RFC 9598 3 writes them in A-labels.
@@ -207,11 +220,6 @@ function splitMailbox(name: string): { local: string; host: string } | undefined
   const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(written)?.[1];
   if (quoted !== undefined) return { local: quoted.replace(/\\(.)/g, "$1"), host };
   return /[\s"(),:;<>@[\\\]]/.test(written) ? undefined : { local: written, host };
-}
-
-function inUriDomain(uri: string, base: string): boolean {
-  const host = uriHost(uri);
-  return host !== undefined && inHostDomain(host, base);
 }
 
 /** The host of a URI with an authority, when it is a domain name. */

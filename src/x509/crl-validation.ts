@@ -46,8 +46,12 @@ export interface CrlSources {
   readonly rules: CrlRules;
   /** CRLs at hand, complete and delta. */
   issuedBy(issuer: DistinguishedName): readonly CertificateRevocationList[];
-  /** CRLs of a distribution point, or none where nothing is fetched. */
-  fetch(point: DistributionPoint): Flow<readonly CertificateRevocationList[]>;
+  /**
+   * CRLs of a distribution point, or none where nothing is fetched.
+   *
+   * @param issuers - By whom they may be.
+   */
+  fetch(point: DistributionPoint, issuers: readonly DistinguishedName[]): Flow<readonly CertificateRevocationList[]>;
   /** Certificates with this subject that may be a CRL signer's, the path's own not among them. */
   signersNamed(name: DistinguishedName): readonly Certificate[];
   /**
@@ -79,7 +83,9 @@ export function* crlStatus(
   for (const fetching of [false, true]) {
     for (const point of points) {
       const issuers = point.crlIssuers ?? [certificate.issuer];
-      const lists = fetching ? yield* sources.fetch(point) : issuers.flatMap((issuer) => sources.issuedBy(issuer));
+      const lists = fetching
+        ? yield* sources.fetch(point, issuers)
+        : issuers.flatMap((issuer) => sources.issuedBy(issuer));
       for (const crl of lists) {
         const status = crl.baseCrlNumber === undefined ? yield* question.ask(crl, point, fetching) : undefined;
         if (status !== undefined) return status;
@@ -199,7 +205,7 @@ class Question {
       const { extensions, issuer } = this.#certificate;
       const own = extensionValue(extensions, StatusExtension.freshestCRL);
       const points = [...(own === undefined ? [] : readDistributionPoints(own, issuer)), ...crl.freshest];
-      for (const point of points) lists.push(...(yield* this.#sources.fetch(point)));
+      for (const point of points) lists.push(...(yield* this.#sources.fetch(point, [crl.issuer])));
     }
     const deltas = lists
       .filter((delta) => continues(crl, delta) && !usability(delta, rules) && !currency(delta, rules))

@@ -16,6 +16,8 @@ import { readExtensions } from "./extensions.ts";
 /** Bytes of one CRL: about a million entries. */
 const MAX_CRL = 64 * 1024 * 1024;
 const MAX_SERIAL = 64;
+/** OIDs of critical extensions in entries that are kept for the explanation: one is enough to refuse the CRL. */
+const MAX_UNHANDLED = 16;
 /** RFC 5280 5.2.3: 20 octets are to be handled. */
 const MAX_NUMBER = 20;
 
@@ -280,7 +282,7 @@ class Entries {
       } else if (oid === "2.5.29.29") {
         into.issuer = this.#issuer(input.sequence());
       } else {
-        if (critical) this.#unhandled.add(oid);
+        if (critical && this.#unhandled.size < MAX_UNHANDLED) this.#unhandled.add(oid);
         continue;
       }
       input.finish(`extension ${oid}`);

@@ -117,7 +117,10 @@ export function readDirectoryNames(names: DerReader): DistinguishedName[] {
   for (let count = 0; names.remaining > 0; count++) {
     if (count === MAX_NAMES) throw malformed(`more than ${MAX_NAMES} names`);
     const { tag, content } = names.element();
-    if (tag === contextConstructed(4)) found.push(directoryName(content));
+    if (tag !== contextConstructed(4)) continue;
+    const name = directoryName(content);
+    // Each once: the CRLs of an issuer are looked at for each time that it is named.
+    if (!found.some((other) => other.equals(name))) found.push(name);
   }
   return found;
 }

@@ -16,7 +16,7 @@ import {
 } from "./ocsp.ts";
 import { parseCertificate } from "./parse.ts";
 import type { LegacySignatures } from "./path.ts";
-import { isoTime } from "./rules.ts";
+import { isoTime, keyText } from "./rules.ts";
 import { signatureProblem } from "./status-signature.ts";
 
 /** What is asked. */
@@ -29,6 +29,10 @@ export interface OcspQuestion {
   /** The request's; then the response must repeat it. */
   readonly nonce?: Uint8Array | undefined;
   readonly legacySignatures?: LegacySignatures | undefined;
+  /** Bits of an appointed responder's RSA key below which it is refused. Default: any will do. */
+  readonly minRsaBits?: number | undefined;
+  /** Called before each signature is checked; false when no more may be. */
+  countSignature?(): boolean;
   /** Why an appointed responder's certificate is not to be believed; asked where it has no id-pkix-ocsp-nocheck. */
   distrust?(responder: Certificate): Flow<string | undefined>;
 }
@@ -81,9 +85,9 @@ function strictest(answers: readonly SingleResponse[], { serialNumber }: OcspSub
 
 /** RFC 6960 4.2.2.2: the issuer itself, or who has its certificate for this from the issuer directly. */
 function* responderProblem(response: OcspResponse, question: OcspQuestion): Flow<string | undefined> {
-  const { issuer, provider, legacySignatures } = question;
+  const { issuer } = question;
   if (isResponder(response, issuer)) {
-    const problem = yield* signatureProblem(response, issuer.publicKey, provider, legacySignatures);
+    const problem = yield* counted(response, issuer, question);
     if (problem === undefined) return undefined;
   }
   let last = "its responder is neither the issuer nor among the certificates in it";
@@ -92,8 +96,8 @@ function* responderProblem(response: OcspResponse, question: OcspQuestion): Flow
     if (responder === undefined || !isResponder(response, responder)) continue;
     const problem =
       appointmentProblem(responder, question) ??
-      (yield* signatureProblem(responder, issuer.publicKey, provider, legacySignatures)) ??
-      (yield* signatureProblem(response, responder.publicKey, provider, legacySignatures)) ??
+      (yield* counted(responder, issuer, question)) ??
+      (yield* counted(response, responder, question)) ??
       (yield* revocationProblem(responder, question));
     if (problem === undefined) return undefined;
     last = `its responder ${responder.subject.text}: ${problem}`;
@@ -101,9 +105,19 @@ function* responderProblem(response: OcspResponse, question: OcspQuestion): Flow
   return isResponder(response, issuer) && response.certificates.length === 0 ? "it is not signed by the issuer" : last;
 }
 
+/** A response brings its own responders, sixteen of them: that is work like any other. */
+function* counted(
+  signed: Parameters<typeof signatureProblem>[0],
+  { publicKey }: Certificate,
+  { provider, legacySignatures, countSignature }: OcspQuestion,
+): Flow<string | undefined> {
+  if (countSignature?.() === false) return "more signatures were to be checked than may be";
+  return yield* signatureProblem(signed, publicKey, provider, legacySignatures);
+}
+
 function appointmentProblem(
-  { issuer: name, extendedKeyUsage, keyUsage, notBefore, notAfter, unhandledCritical }: Certificate,
-  { issuer, rules: { time } }: OcspQuestion,
+  { issuer: name, extendedKeyUsage, keyUsage, notBefore, notAfter, unhandledCritical, publicKey }: Certificate,
+  { issuer, rules: { time }, minRsaBits = 0 }: OcspQuestion,
 ): string | undefined {
   if (!name.equals(issuer.subject)) return "its certificate is not from the issuer of the certificate in question";
   // RFC 6960 4.2.2.2: written out; anyExtendedKeyUsage is not enough.
@@ -113,6 +127,10 @@ function appointmentProblem(
   const signing = KeyUsage.digitalSignature | KeyUsage.nonRepudiation;
   if (keyUsage !== undefined && (keyUsage & signing) === 0) return "its keyUsage has no digitalSignature";
   if (unhandledCritical.length > 0) return `critical extension ${unhandledCritical.join(", ")} is not understood`;
+  const { algorithm } = publicKey;
+  if ("bits" in algorithm && algorithm.bits < minRsaBits) {
+    return `its key is ${keyText(algorithm)}, the least accepted is ${minRsaBits} bits`;
+  }
   if (!(time >= notBefore && time < notAfter + 1000)) {
     return `its certificate is for ${isoTime(notBefore)} to ${isoTime(notAfter)}`;
   }

@@ -14,7 +14,10 @@ import type { TrustStore } from "./trust.ts";
 /** How much work one chain may cause, whatever graph its certificates form. */
 export interface WorkLimits {
   readonly signatureChecks: number;
-  /** One for each comparison of a name with a constraint, 50 for each candidate issuer looked at. */
+  /**
+   * One for each comparison of a name with a constraint and for each policy, 50 for each candidate issuer looked at, 5000
+   * for each path of which it is asked whether a certificate is revoked.
+   */
   readonly steps: number;
 }
 
@@ -57,6 +60,9 @@ const RANK = { guess: 0, end: 1, signature: 2, rule: 3, limit: 4 } as const;
 
 /** What looking at one candidate issuer costs beside the comparison of one name. */
 const CANDIDATE_STEPS = 50;
+
+/** What it costs to ask whether a path's certificates are revoked. Few chains have paths that differ in this. */
+const REVOCATION_STEPS = 5000;
 
 /** Failed paths kept for the explanation. */
 const MAX_EXPLAINED = 16;
@@ -178,9 +184,10 @@ class Search implements RuleContext {
   /** What can only be judged of a whole path, RFC 5280 6.1.3 (d) to (f) and then (a) (3). */
   *#complete(path: Path): Flow<Path | undefined> {
     const { anchorsConstrain, policies } = this.policy;
+    const { refuses } = this.#request;
+    this.spend(policyWork(path) + (refuses === undefined ? 0 : REVOCATION_STEPS));
     const anchor = anchorsConstrain ? path[path.length - 1] : undefined;
     const outcome = checkPolicies(path.slice(0, -1), policies, anchor);
-    const { refuses } = this.#request;
     const refused: Violation | undefined = outcome.valid
       ? refuses && (yield* refuses(path))
       : { certificate: outcome.certificate, code: "CERT_POLICY_REQUIRED", reason: outcome.reason };
@@ -243,6 +250,14 @@ class Search implements RuleContext {
       throw new Exhausted(`more than ${signatureChecks} signatures were to be checked`);
     }
   }
+}
+
+/** What RFC 5280 6.1.3 (d) to (f) cost: a CA may put a hundred policies and mappings into each certificate of many paths. */
+function policyWork(path: Path): number {
+  return path.reduce(
+    (sum, { policies, policyMappings }) => sum + (policies?.length ?? 0) + (policyMappings?.length ?? 0),
+    0,
+  );
 }
 
 interface Candidate {

@@ -109,7 +109,11 @@ function nextLevel(above: Level, policies: readonly string[], anyCounts: boolean
   /** Nodes above by what they expect. */
   const expecting = new Map<string, Node[]>();
   for (const node of above.values()) {
-    for (const policy of node.expected) expecting.set(policy, [...(expecting.get(policy) ?? []), node]);
+    for (const policy of node.expected) {
+      const others = expecting.get(policy);
+      if (others === undefined) expecting.set(policy, [node]);
+      else others.push(node);
+    }
   }
   const any = above.get(ANY_POLICY);
   for (const policy of policies) {

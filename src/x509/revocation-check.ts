@@ -162,7 +162,7 @@ export class RevocationCheck {
   }
 
   #question(certificate: Certificate, above: readonly Certificate[]): OcspQuestion {
-    const { provider, legacySignatures } = this.#request;
+    const { provider, legacySignatures, policy } = this.#request;
     const issuer = above[0] as Certificate;
     return {
       subject: certificate,
@@ -170,6 +170,8 @@ export class RevocationCheck {
       rules: this.#rules,
       provider,
       legacySignatures,
+      minRsaBits: policy.minRsaBits,
+      countSignature: () => this.#countSignature(),
       distrust: (responder) => this.#responderRevoked(responder, above),
     };
   }
@@ -226,18 +228,27 @@ export class RevocationCheck {
     return {
       rules: this.#rules,
       issuedBy: ({ key }) => this.#known.get(key) ?? [],
-      fetch: (point) => this.#fetchPoint(fetching ? point : undefined),
+      fetch: (point, issuers) => this.#fetchPoint(fetching ? point : undefined, issuers),
       signersNamed: (name) => this.#signersNamed(name),
       distrust: (signer, certificate) => this.#distrust(signer, certificate),
       signatureFault: (crl, signer) => this.#signatureFault(crl, signer),
     };
   }
 
-  *#fetchPoint(point: DistributionPoint | undefined): Flow<readonly CertificateRevocationList[]> {
+  /**
+   * What was fetched before counts when its signature has been verified and it is by one of these: else whoever was on the
+   * way once could put a CRL there for as long as he likes.
+   */
+  *#fetchPoint(
+    point: DistributionPoint | undefined,
+    issuers: readonly DistinguishedName[],
+  ): Flow<readonly CertificateRevocationList[]> {
     const { time } = this.#request;
     for (const url of point?.names?.uris.filter(isHttp) ?? []) {
       const kept = this.#fetched.crls.get(url, time);
-      if (kept !== undefined) return [kept];
+      if (kept !== undefined && this.#fetched.verified.has(kept) && issuers.some((name) => name.equals(kept.issuer))) {
+        return [kept];
+      }
       const der = yield* this.#fetch({ kind: "crl", url });
       const crl = der instanceof Uint8Array ? readCrl(der) : der;
       if (typeof crl === "string") {
@@ -303,13 +314,18 @@ export class RevocationCheck {
     return undefined;
   }
 
+  /** False when the last has been checked: one count for all paths of a chain. */
+  #countSignature(): boolean {
+    return ++this.#signatureChecks <= this.#request.limits.signatureChecks;
+  }
+
   *#signatureFault(crl: CertificateRevocationList, { subject, publicKey }: Certificate): Flow<Obstacle | undefined> {
     const { limits, provider, legacySignatures } = this.#request;
     const key = toHex(publicKey.spki);
     const verified = this.#fetched.verified.get(crl);
     if (verified?.has(key)) return undefined;
-    if (++this.#signatureChecks > limits.signatureChecks) {
-      const reason = `more than ${limits.signatureChecks} signatures of CRLs were to be checked`;
+    if (!this.#countSignature()) {
+      const reason = `more than ${limits.signatureChecks} signatures of CRLs and OCSP responses were to be checked`;
       return { code: "CERT_REJECTED", reason };
     }
     const problem = yield* signatureProblem(crl, publicKey, provider, legacySignatures);
@@ -321,8 +337,9 @@ export class RevocationCheck {
   }
 }
 
+/** Printable ASCII alone (RFC 3986 2): a line break would end the request line of whoever fetches carelessly. */
 function isHttp(url: string): boolean {
-  return /^https?:\/\//i.test(url);
+  return /^https?:\/\/[\x21-\x7e]+$/i.test(url);
 }
 
 /** What a fetch brought, or why it is no CRL. */

@@ -80,7 +80,7 @@ export interface TrustVerifierOptions {
   readonly revocation?: RevocationChecker | undefined;
 }
 
-/** See {@link WorkLimits.steps}: 2,000 candidates, or 100,000 comparisons with name constraints. */
+/** See {@link WorkLimits.steps}: 2,000 candidates, 100,000 comparisons with name constraints, or 20 paths looked up for revocation. */
 const MAX_STEPS = 100_000;
 
 /**

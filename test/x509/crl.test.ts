@@ -80,6 +80,11 @@ describe("a CRL", () => {
     const entries = [{ serial: serial(1), extensions: [unknownCritical] }];
     const ofEntry = parseCrl(await makeCrl({ issuer: root, entries }));
     expect([ofCrl.unhandledCritical, ofEntry.unhandledCritical]).toEqual([["1.2.3.4"], ["1.2.3.4"]]);
+    const many = Array.from({ length: 60 }, (_, i) => ({
+      serial: serial(i + 1),
+      extensions: [{ ...unknownCritical, oid: `1.2.3.${i}` }],
+    }));
+    expect(parseCrl(await makeCrl({ issuer: root, entries: many })).unhandledCritical).toHaveLength(16);
   });
 
   const reasonOf = (number: number) => ({ entries: [{ serial: serial(1), reason: number }] });

@@ -17,6 +17,7 @@ import {
   DAY,
   makeAuthority,
   makeCertificate,
+  makeWeakRsa,
   type TestCertificate,
   type TestCertificateOptions,
 } from "../support/pki.ts";
@@ -39,6 +40,7 @@ function question(changes: Partial<OcspQuestion> = {}): OcspQuestion {
     issuer: parseCertificate(root.der),
     rules: { time: Date.now(), tolerance: 0, maxAge: undefined },
     provider: nobleProvider,
+    minRsaBits: 2048,
     ...changes,
   };
 }
@@ -152,6 +154,11 @@ describe("an OCSP response", () => {
       "by an appointed responder with another key",
       /not signed by that key/,
       async () => ({ responder: await responder(), signer: other.pair }),
+    ],
+    [
+      "by a responder with a weak key",
+      /its key is RSA 1024, the least accepted is 2048 bits/,
+      async () => ({ responder: await responder({ key: await makeWeakRsa(1024, "SHA-256") }) }),
     ],
     ["with a critical extension", /1\.2\.3\.4/, async () => ({ extensions: [unknownCritical] })],
     ["with a critical extension of its own", /1\.2\.3\.4/, async () => ({ singleExtensions: [unknownCritical] })],

@@ -280,7 +280,7 @@ describe("parseCertificate", () => {
     expect(caught(() => parseCertificate(new Uint8Array(200_000))).message).toMatch(/more than 131072 bytes/);
   });
 
-  it("throws nothing but CERT_PARSE_ERROR at any mutation, in time that the length bounds", () => {
+  it("throws nothing but CERT_PARSE_ERROR at any mutation", () => {
     const seeds = [
       leaf.der,
       root.der,
@@ -291,7 +291,6 @@ describe("parseCertificate", () => {
       kind: fc.constantFrom("flip", "cut", "insert", "length"),
       byte: fc.nat(255),
     });
-    const started = performance.now();
     fc.assert(
       fc.property(fc.constantFrom(...seeds), fc.array(edit, { minLength: 1, maxLength: 4 }), (seed, edits) => {
         let bytes = seed;
@@ -313,17 +312,6 @@ describe("parseCertificate", () => {
       }),
       { numRuns: 5000 },
     );
-    expect(performance.now() - started).toBeLessThan(20_000);
-  });
-
-  it("is fast: see the figure", () => {
-    const rounds = 20_000;
-    for (let i = 0; i < rounds; i++) parseCertificate(leaf.der);
-    const started = performance.now();
-    for (let i = 0; i < rounds; i++) parseCertificate(leaf.der);
-    const micros = ((performance.now() - started) * 1000) / rounds;
-    console.info(`parseCertificate: ${micros.toFixed(2)} µs for ${leaf.der.length} bytes`);
-    expect(micros).toBeGreaterThan(0);
   });
 });
 

@@ -1,6 +1,6 @@
 /** One chain for each way in which a name can lie outside name constraints. */
 import { derEncode } from "../../src/bytes/der.ts";
-import { extension, generalName } from "../../src/pki/encode.ts";
+import { encodeOid, extension, generalName } from "../../src/pki/encode.ts";
 import { makeAuthority, makeCertificate } from "../support/pki.ts";
 import {
   type Case,
@@ -91,6 +91,25 @@ export const REJECTED_NAMES: readonly Rejected[] = [
     "a mailbox behind a byte-order mark",
     () => constrained([], [generalName.email("a.example")], [localhost, utf8Mailbox("\ufeffä@a.example")]),
     /cannot be compared/,
+  ),
+  violation(
+    "a mailbox longer than any",
+    () =>
+      constrained(
+        [generalName.email("example.com")],
+        [],
+        [localhost, generalName.email(`${"a".repeat(501)}@example.com`)],
+      ),
+    /cannot be compared/,
+    { code: undefined, why: "OpenSSL compares it" },
+  ),
+  violation(
+    "an otherName of a constrained type",
+    () => {
+      const custom = derEncode(0xa0, encodeOid("1.2.3.4"), derEncode(0xa0, derEncode(12, Uint8Array.of(0x61))));
+      return constrained([], [custom], [localhost, custom]);
+    },
+    /constraints on otherName 1\.2\.3\.4 are not supported/,
   ),
   violation(
     "a URI on another host",

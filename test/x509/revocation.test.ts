@@ -307,6 +307,50 @@ describe("what is fetched", () => {
     expect(asked.length).toBe(2);
   });
 
+  it("is no longer what somebody put there on the way, once the CRL itself comes again", async () => {
+    const sent = [await issue({ extensions: [distributionPoint(URL_A)] }), middle];
+    const forever = Date.now() + 3650 * DAY;
+    const impostor = await makeAuthority({ subject: "another CA", issuer: root });
+    for (const [put, code] of [
+      [await makeCrl({ issuer: middle, signer: impostor.pair, nextUpdate: forever }), "CRL_SIGNATURE_FAILURE"],
+      [await makeCrl({ issuer: impostor, nextUpdate: forever }), "UNABLE_TO_GET_CRL"],
+    ] as const) {
+      const answers: Uint8Array[] = [put, await makeCrl({ issuer: middle })];
+      const fetch = () => answers.shift();
+      const checker = revocationChecker({ mode: "hard-fail", crls: rootCrl, fetch });
+      const first = await ask(checker, { sent: [...sent, impostor] });
+      expect(first).toMatchObject({ code: expect.stringMatching(`${code}|DIFFERENT_CRL_SCOPE`) });
+      expect(await ask(checker, { sent })).toBe("good");
+      expect(await ask(checker, { sent })).toBe("good");
+      expect(answers).toEqual([]);
+    }
+  });
+
+  it("is not what another CA's certificates had fetched from the same place", async () => {
+    const other = await makeAuthority({ subject: "other CA", issuer: root });
+    const theirs = [await makeCertificate({ issuer: other, extensions: [distributionPoint(URL_A)] }), other];
+    const ours = [await issue({ extensions: [distributionPoint(URL_A)] }), middle];
+    const answers = [await makeCrl({ issuer: other }), await makeCrl({ issuer: middle })];
+    const checker = revocationChecker({ mode: "hard-fail", crls: rootCrl, fetch: () => answers.shift() });
+    expect(await ask(checker, { sent: theirs })).toBe("good");
+    expect(await ask(checker, { sent: ours })).toBe("good");
+    expect(answers).toEqual([]);
+  });
+
+  it.each([
+    "http://a.test/\r\nHost: b.test",
+    "http://a.test/ HTTP/1.1",
+    "http://",
+    "file:///etc/passwd",
+    "http://a.test/\u00e9",
+  ])("is never at %j", async (url) => {
+    const { asked, fetch } = web({});
+    const sent = [await issue({ extensions: [distributionPoint(url), ocspAccess(url)] }), middle];
+    const verdict = (await verify({ crls: rootCrl, fetch }, { sent })) as TlsError;
+    expect([verdict.code, asked]).toEqual(["UNABLE_TO_GET_CRL", []]);
+    expect(verdict.message).toMatch(/^[ -~]*$/);
+  });
+
   it("is an OCSP response, with a nonce or without", async () => {
     const url = "http://ocsp.test/";
     const certificate = await issue({ extensions: [ocspAccess(url)] });
@@ -377,6 +421,70 @@ describe("a staple", () => {
         });
       }
     }
+  });
+
+  /** A provider that counts, and what it has counted. */
+  function counting() {
+    const count = { verified: 0 };
+    const verify: CryptoProvider["verify"] = (...request) => {
+      count.verified++;
+      return nodeProvider.verify(...request);
+    };
+    return { count, provider: { ...nodeProvider, verify } };
+  }
+
+  it("that brings many responders costs bounded work", async () => {
+    const purposes = ["1.3.6.1.5.5.7.3.9"];
+    const key = await generateKeyPair("P-256");
+    const claims: TestCertificate[] = [];
+    for (let i = 0; i < 16; i++) {
+      claims.push(await makeCertificate({ subject: "responder", issuer: middle, signer: root.pair, key, purposes }));
+    }
+    const [responder] = claims as [TestCertificate];
+    const response = await staple({ responder, certificates: claims.map(({ der }) => der) });
+    const { count, provider } = counting();
+    const revocation = revocationChecker({ mode: "soft-fail" });
+    const verifier = trustVerifier({ trust: trustStore(root.der), revocation, maxSignatureChecks: 5 });
+    const certificates = [leaf.der, middle.der];
+    const request = {
+      certificates,
+      role: "server",
+      name: undefined,
+      time: Date.now(),
+      provider,
+      ocspResponse: response,
+    } as const;
+    const reason = /more signatures were to be checked than may be/;
+    const refused = expect.objectContaining({
+      code: "ERR_TLS_STATUS_RESPONSE",
+      message: expect.stringMatching(reason),
+    });
+    expect(() => settle(verifier.verify(request))).toThrow(refused);
+    // Two for the path.
+    expect(count.verified).toBe(2 + 5);
+  });
+
+  it("is looked at for so many paths and no more", async () => {
+    // Every CA of five layers is certified twice: 32 paths, of which none is better than the first.
+    const sent: TestCertificate[] = [];
+    let above = [root];
+    for (let layer = 0; layer < 5; layer++) {
+      const subject = `layer ${layer}`;
+      const key = await generateKeyPair("P-256");
+      const [issuer] = above as [TestCertificate];
+      above = [await makeAuthority({ subject, key, issuer }), await makeAuthority({ subject, key, issuer })];
+      sent.unshift(...above);
+    }
+    const [issuer] = above as [TestCertificate];
+    const target = await makeCertificate({ issuer });
+    const { count, provider } = counting();
+    const response = await makeOcspResponse({ certificate: target, issuer, status: "unknown" });
+    const verdict = await verify(
+      { crls: rootCrl, mode: "soft-fail" },
+      { sent: [target, ...sent], staple: response, provider },
+    );
+    expect(verdict).toMatchObject({ code: "CERT_REJECTED", message: expect.stringMatching(/more than 100000 steps/) });
+    expect(count.verified).toBeLessThan(64);
   });
 
   it("must be there where the certificate or the policy says so (RFC 7633)", async () => {
