@@ -258,6 +258,17 @@ describe.each([...PROVIDERS, OLD_BROWSER])("$name", (provider) => {
       for (const [what, verdict] of Object.entries(wrong)) expect(verdict, what).toBe(false);
     });
 
+    it("knows a point that is not on the curve", async () => {
+      const usable = async (point: Uint8Array) => provider.usableKey?.(publicKeyOf(ecSpki(curve, point)));
+      const point = fromHex(`04${x}${y}`);
+      const moved = point.slice();
+      moved[moved.length - 1] = (moved[moved.length - 1] as number) ^ 1;
+      expect(await usable(point)).toBe(true);
+      expect(await usable(moved)).toBe(false);
+      expect(await usable(point.map((byte, index) => (index === 0 ? byte : 0xff)))).toBe(false);
+      expect(await usable(point.map((byte, index) => (index === 0 ? byte : 0)))).toBe(false);
+    });
+
     it("signs so that it verifies", async () => {
       const signer = provider.signer(ecPkcs8(curve, fromHex(key)));
       const [scheme] = signer.schemes;
@@ -309,6 +320,12 @@ describe.each([...PROVIDERS, OLD_BROWSER])("$name", (provider) => {
           expect(await provider.verify(publicKey, algorithm, Uint8Array.of(i), signature)).toBe(false);
         }
       }
+    }
+  });
+
+  it("takes keys of other kinds for usable until it is to verify with them", async () => {
+    for (const kind of ["Ed25519", "RSA", "RSA-PSS"] as const) {
+      expect(await provider.usableKey?.(keyPair(kind).publicKey)).toBe(true);
     }
   });
 
