@@ -1,14 +1,17 @@
 /** Turns the paths that failed into an error that explains itself. */
-import type { RejectionCode } from "../causes.ts";
 import { fault, remedyFor, type TlsError } from "../errors.ts";
 import { formatAddress } from "./address.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Violation } from "./rules.ts";
 
+/** A certificate, or what stands for one that cannot be read. */
+type Named = Certificate | string;
+
 /** A path that ended without reaching an anchor. */
-export interface FailedPath extends Violation {
+export interface FailedPath extends Omit<Violation, "certificate"> {
+  readonly certificate: Named;
   /** End entity first; the certificate at fault is the last, or follows it. */
-  readonly path: readonly Certificate[];
+  readonly path: readonly Named[];
   /** How telling this failure is beside others: the highest gives the error its code. */
   readonly rank: number;
 }
@@ -18,11 +21,12 @@ export interface FailedPath extends Violation {
  *
  * @param failures - At least one; the first gives the code.
  */
-export function rejection(failures: readonly FailedPath[]): TlsError {
+export function rejection(failures: readonly FailedPath[], cause?: TlsError): TlsError {
   const [worst] = failures;
   if (worst === undefined) throw fault("ERR_TLS_INTERNAL", "a rejection without a reason");
   const certificate = describe(worst.certificate);
   return fault(worst.code, clip(`${certificate}: ${worst.reason}`), {
+    cause,
     rejection: {
       paths: failures.map(({ path, certificate: at, code, reason }) => ({
         path: path.map(describe),
@@ -35,28 +39,9 @@ export function rejection(failures: readonly FailedPath[]): TlsError {
   });
 }
 
-/**
- * The error for certificates among which there is none to be judged, or one that cannot be read.
- *
- * @param path - What could be read before, end entity first.
- * @param certificate - What stands for the one at fault, which has no name.
- */
-export function unreadable(
-  code: RejectionCode,
-  path: readonly Certificate[],
-  certificate: string,
-  reason: string,
-  cause?: TlsError,
-): TlsError {
-  const failed = { path: [...path.map(describe), certificate], certificate, code, reason: clip(reason) };
-  return fault(code, clip(`${certificate}: ${reason}`), {
-    rejection: { paths: [failed], remedy: remedyFor(code) },
-    ...(cause && { cause }),
-  });
-}
-
 /** The subject; where it is empty, the first name there is. */
-function describe(certificate: Certificate): string {
+function describe(certificate: Named): string {
+  if (typeof certificate === "string") return certificate;
   return clip(certificate.subject.empty ? firstName(certificate) : certificate.subject.text);
 }
 

@@ -1,9 +1,10 @@
 /** What the handshake asks: is this chain to be trusted, and who is it? */
+import type { RejectionCode } from "../causes.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { Flow } from "../flow.ts";
 import type { Certificate } from "./certificate.ts";
-import { rejection, unreadable } from "./explain.ts";
+import { rejection } from "./explain.ts";
 import { type PeerIdentity, peerIdentity } from "./identity.ts";
 import { matchName, type ReferenceName, referenceName } from "./names.ts";
 import { parseCertificate } from "./parse.ts";
@@ -124,7 +125,7 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
       const wanted = name === undefined ? undefined : referenceName(name);
       if (certificates.length > maxCertificates) {
         const reason = `${certificates.length} certificates, at most ${maxCertificates} are read`;
-        throw unreadable("CERT_CHAIN_TOO_LONG", [], "the certificates as sent", reason);
+        throw unjudged("CERT_CHAIN_TOO_LONG", reason);
       }
       const [certificate, ...intermediates] = parseChain(certificates);
       const request = { certificate, intermediates, trust, role, time, policy, limits, legacySignatures, provider };
@@ -172,13 +173,22 @@ function parseChain(certificates: readonly Uint8Array[]): [Certificate, ...Certi
       chain.push(parseCertificate(der));
     } catch (cause) {
       if (!(cause instanceof TlsError)) throw cause;
-      const which = `certificate ${index + 1} of ${certificates.length}`;
-      throw unreadable("CERT_PARSE_ERROR", chain, which, cause.detail ?? cause.message, cause);
+      const certificate = `certificate ${index + 1} of ${certificates.length}`;
+      const reason = cause.detail ?? cause.message;
+      throw rejection(
+        [{ path: [...chain, certificate], certificate, code: "CERT_PARSE_ERROR", reason, rank: 0 }],
+        cause,
+      );
     }
   }
   const [first, ...others] = chain;
-  if (first === undefined) throw unreadable("CERT_REJECTED", [], "the certificates as sent", "there is none");
+  if (first === undefined) throw unjudged("CERT_REJECTED", "there is none");
   return [first, ...others];
+}
+
+function unjudged(code: RejectionCode, reason: string): TlsError {
+  const certificate = "what was sent";
+  return rejection([{ path: [certificate], certificate, code, reason, rank: 0 }]);
 }
 
 function checkName(path: readonly [Certificate, ...Certificate[]], wanted: ReferenceName): void {
