@@ -148,7 +148,7 @@ export const VERDICTS: Readonly<Record<string, Verdicts>> = {
     "INVALID_CA",
     "ok",
     "UnknownAuthority: not authorized to sign",
-    "OpenSSL takes a self-signed certificate without keyUsage and basicConstraints for a CA of old; RFC 5280 4.2.1.9 leaves that to version 1",
+    "OpenSSL is content with a root's keyCertSign; RFC 5280 4.2.1.9 wants basicConstraints from version 3 on",
   ],
   "intermediate without keyCertSign": [
     "INVALID_CA",
