@@ -33,6 +33,7 @@ export const EXPLANATIONS = {
   ERR_SSL_UNEXPECTED_EOF_WHILE_READING: ["the byte stream ended without close_notify: data may be missing"],
   ERR_TLS_HANDSHAKE_TIMEOUT: ["the handshake did not finish in time"],
   ERR_TLS_IDLE_TIMEOUT: ["nothing was read or written for too long"],
+  ERR_TLS_MAX_LIFETIME: ["the connection has lasted as long as it may"],
   ERR_TLS_ABORTED: ["aborted by this side"],
   ERR_TLS_TRANSPORT: ["the byte stream underneath failed"],
   ERR_TLS_CLOSED: ["the connection is closed"],

@@ -69,6 +69,7 @@ const ALERTS = {
   ERR_SSL_UNEXPECTED_EOF_WHILE_READING: undefined,
   ERR_TLS_HANDSHAKE_TIMEOUT: "user_canceled",
   ERR_TLS_IDLE_TIMEOUT: undefined,
+  ERR_TLS_MAX_LIFETIME: "general_error",
   ERR_TLS_ABORTED: "user_canceled",
   ERR_TLS_TRANSPORT: undefined,
   ERR_TLS_CLOSED: undefined,

@@ -5,7 +5,13 @@
 import "./explained.ts";
 import { nobleProvider } from "./crypto/noble.ts";
 import { createWebCryptoProvider, type WebCryptoProvider } from "./crypto/webcrypto.ts";
-import { type EngineContext, clientContext as prepareClient, serverContext as prepareServer } from "./engine/index.ts";
+import {
+  type ClientContext,
+  type EngineContext,
+  clientContext as prepareClient,
+  serverContext as prepareServer,
+  type ServerContext,
+} from "./engine/index.ts";
 import {
   type AcceptOptions,
   type ClientConfiguration,
@@ -63,7 +69,7 @@ export async function warmup(): Promise<void> {
  * console.log(session.verified); // true
  * ```
  */
-export function clientContext(options: ClientConfiguration): EngineContext {
+export function clientContext(options: ClientConfiguration): ClientContext {
   return prepareClient(withDefaults(options, ownProvider));
 }
 
@@ -80,7 +86,7 @@ export function clientContext(options: ClientConfiguration): EngineContext {
  * console.log((await accepting).verified); // true
  * ```
  */
-export function serverContext(options: ServerConfiguration): EngineContext {
+export function serverContext(options: ServerConfiguration): ServerContext {
   return prepareServer(withDefaults(options, ownProvider));
 }
 

@@ -9,7 +9,14 @@ import {
   type WebCryptoProviderOptions,
 } from "./crypto/webcrypto.ts";
 import type { ClientFeature, ClientOptions } from "./engine/client-options.ts";
-import { type EngineContext, featuredClient, serverContext as prepareServer } from "./engine/context.ts";
+import {
+  type ClientContext,
+  type EngineContext,
+  featuredClient,
+  liveClient,
+  serverContext as prepareServer,
+  type ServerContext,
+} from "./engine/context.ts";
 import { fault } from "./errors.ts";
 import {
   type AcceptOptions,
@@ -109,9 +116,11 @@ export async function warmup(): Promise<void> {
  * console.log(session.verified); // true
  * ```
  */
-export async function clientContext(options: ClientConfiguration & Featured): Promise<EngineContext> {
+export async function clientContext(options: ClientConfiguration & Featured): Promise<ClientContext> {
+  const { features = [], ...rest } = options;
   const provider = options.provider ?? (await warmProvider(createLeanProvider));
-  return prepareClient(withDefaults(options, () => provider));
+  const given = withDefaults(rest, () => provider);
+  return liveClient(given, features);
 }
 
 /**
@@ -129,7 +138,7 @@ export async function clientContext(options: ClientConfiguration & Featured): Pr
  * console.log((await accepting).verified); // true
  * ```
  */
-export async function serverContext(options: ServerConfiguration): Promise<EngineContext> {
+export async function serverContext(options: ServerConfiguration): Promise<ServerContext> {
   const provider = options.provider ?? (await warmProvider(createWebCryptoProvider));
   return prepareServer(withDefaults(options, () => provider));
 }

@@ -21,6 +21,8 @@ export interface Aftermath {
   tickets?(result: HandshakeResult): Flow<readonly Uint8Array[]>;
   /** Client: keeps what a ticket begins. */
   keep?(result: HandshakeResult, ticket: NewSessionTicket): Flow<Session | undefined>;
+  /** Judges the peer again. */
+  recheck?(result: HandshakeResult): Flow<PeerFacts>;
   /** Asks for certificates, or answers who asks. */
   authentication?(host: AfterHost, result: HandshakeResult): LaterAuthentication;
 }

@@ -17,6 +17,7 @@ import {
   resolveIdentities,
   resolveVerifier,
   storeOf,
+  type Trusted,
 } from "./common-options.ts";
 import type { IdentityOptions } from "./identity.ts";
 import type { SessionCache } from "./resumption.ts";
@@ -80,7 +81,11 @@ const CLIENT_NAMES: readonly string[] = [
 export interface ClientFeature {
   /** The options that it makes something of. */
   readonly options: readonly (keyof ClientOptions)[];
-  /** What it adds to a configuration. */
+  /**
+   * What it adds to a configuration.
+   *
+   * @param options - `trust` and `verifier` are those that the context was made with, whatever has replaced them.
+   */
   configure(options: ClientOptions, config: ClientConfig): Partial<ClientConfig>;
   /** What it does after the handshake. */
   aftermath?(config: ClientConfig): Aftermath;
@@ -103,9 +108,14 @@ export const FEATURE_NAMES: Readonly<Partial<Record<string, string>>> = {
 /**
  * A client's configuration.
  *
+ * @param first - Whom the context was made to trust.
  * @throws TlsError `ERR_TLS_OPTION` for options that are unknown, contradictory or not supported by the provider.
  */
-export function resolveClient(options: ClientOptions, features: readonly ClientFeature[]): ClientConfig {
+export function resolveClient(
+  options: ClientOptions,
+  features: readonly ClientFeature[],
+  first: Trusted = options,
+): ClientConfig {
   const known = [...CLIENT_NAMES, ...features.flatMap((feature) => feature.options)];
   for (const [name, value] of Object.entries(options)) {
     const feature = FEATURE_NAMES[name];
@@ -141,7 +151,8 @@ export function resolveClient(options: ClientOptions, features: readonly ClientF
     recordLimits: undefined,
     grease: undefined,
   };
-  for (const feature of features) Object.assign(config, feature.configure(options, config));
+  const seen = { ...options, trust: first.trust, verifier: first.verifier };
+  for (const feature of features) Object.assign(config, feature.configure(seen, config));
   return config;
 }
 

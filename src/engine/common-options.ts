@@ -153,7 +153,20 @@ export function resolveCommon(options: CommonOptions): CommonConfig {
   };
 }
 
-export function resolveVerifier({ trust, verifier }: Pick<CommonOptions, "trust" | "verifier">): CertificateVerifier {
+/** Whom to trust: one of the two. */
+export type Trusted = Pick<CommonOptions, "trust" | "verifier">;
+
+export function judges({ trust, verifier }: Trusted): boolean {
+  return trust !== undefined || verifier !== undefined;
+}
+
+/** One of `trust` and `verifier` takes the other's place. */
+export function judgedBy(before: Trusted, replaced: Trusted): Trusted {
+  const { trust, verifier } = judges(replaced) ? replaced : before;
+  return { trust, verifier };
+}
+
+export function resolveVerifier({ trust, verifier }: Trusted): CertificateVerifier {
   if (verifier !== undefined && trust !== undefined) throw fault("ERR_TLS_OPTION", "both trust and verifier");
   return verifier ?? trustVerifier({ trust: storeOf(trust ?? []) });
 }

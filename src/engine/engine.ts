@@ -12,6 +12,7 @@ import { Connection, type StartFlow } from "./connection.ts";
 import type { EngineEvent } from "./events.ts";
 import { exportFrom } from "./exporter.ts";
 import type { EngineLimits } from "./limits.ts";
+import { recheck } from "./recheck.ts";
 
 /**
  * One end of a connection, made by a context. Every method is safe to call at any time, from event handlers and
@@ -32,10 +33,12 @@ import type { EngineLimits } from "./limits.ts";
 export class TlsEngine {
   readonly side: Side;
   readonly #connection: Connection;
+  readonly #aftermath: Aftermath;
   readonly #highWaterMark: number;
 
   constructor(side: Side, start: StartFlow, limits: EngineLimits, aftermath: Aftermath = {}) {
     this.side = side;
+    this.#aftermath = aftermath;
     this.#highWaterMark = limits.highWaterMark;
     this.#connection = new Connection(side, start, limits, aftermath);
   }
@@ -297,5 +300,16 @@ export class TlsEngine {
     this.#connection.guard(send);
     this.#connection.settle();
     return context;
+  }
+
+  /**
+   * Judges the peer again, by what the context says now: whom to trust, revocation, the time, pre-shared keys,
+   * `authorize`. One that does not hold ends the connection, with the alert that says why.
+   *
+   * @returns Whether the peer still holds. Where verification is synchronous, all is done when this returns.
+   * @throws TlsError `ERR_TLS_CLOSED` before and after the connection.
+   */
+  recheck(): Promise<boolean> {
+    return recheck(this.#connection, this.#aftermath.recheck);
   }
 }

@@ -1,14 +1,23 @@
 /** The sans-IO engine: for those who bring their own byte stream, loop and clock. */
 import "../explained.ts";
 import type { ClientOptions } from "./client-options.ts";
-import { type EngineContext, featuredClient } from "./context.ts";
+import { type ClientContext, liveClient } from "./context.ts";
 import { everyFeature } from "./features/index.ts";
 
 export type { ClientOptions } from "./client-options.ts";
-export { type EngineContext, serverContext } from "./context.ts";
+export {
+  type ClientChanges,
+  type ClientContext,
+  type EngineContext,
+  type ServerChanges,
+  type ServerContext,
+  serverContext,
+} from "./context.ts";
 export { TlsEngine } from "./engine.ts";
+export type { Recheck } from "./engines.ts";
 export type { EngineEvent } from "./events.ts";
 export { type IdentityOptions, resolveIdentity } from "./identity.ts";
+export type { ReplaceableContext } from "./live.ts";
 export type { Direction, Observation, Observer } from "./observer.ts";
 export { padTo } from "./padding.ts";
 export type { PskOptions } from "./psk.ts";
@@ -39,8 +48,10 @@ export type { EarlyDataOptions, ServerOptions, TicketOptions } from "./server-op
  * client.listen((event) => console.log(event.type));
  * client.start();
  * const clientHello = client.takeOutput();
+ * context.replace({ identities: [{ cert, key }] });
+ * console.log(context.generation); // 1
  * ```
  */
-export function clientContext(options: ClientOptions): EngineContext {
-  return featuredClient(options, everyFeature);
+export function clientContext(options: ClientOptions): ClientContext {
+  return liveClient(options, everyFeature);
 }

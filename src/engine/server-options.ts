@@ -12,6 +12,8 @@ import {
   assertKnown,
   COMMON_NAMES,
   type CommonOptions,
+  judgedBy,
+  judges,
   resolveAlpn,
   resolveCommon,
   resolveIdentities,
@@ -132,8 +134,12 @@ export function resolveServer(options: ServerOptions): ServerConfig {
     onClientHello:
       onClientHello &&
       ((hello) => {
-        const resolve = (replaced: ServerReplacement | undefined) =>
-          replaced && resolveChoice(replacedOptions(options, replaced));
+        const resolve = (replaced: ServerReplacement | undefined) => {
+          if (replaced === undefined) return undefined;
+          const { verifier, ...choice } = resolveChoice({ ...options, ...replaced, ...judgedBy(options, replaced) });
+          // Where nobody else is to judge, it is whoever does when it comes to that.
+          return judges(replaced) ? { ...choice, verifier } : choice;
+        };
         const answer = onClientHello(hello);
         return isPromiseLike(answer)
           ? answer.then((settled) => resolve(settled as ServerReplacement | undefined))
@@ -178,13 +184,6 @@ function resolveEarlyData({ acceptEarlyData, tickets }: ServerOptions): EarlyDat
     maxSize: within(maxSize, 1, 0x7fffffff, 0x4000, "acceptEarlyData.maxSize"),
     window: 1000 * within(tolerance, 1, 600, 10, "acceptEarlyData.tolerance"),
   };
-}
-
-/** One of `trust` and `verifier` takes the other's place. */
-function replacedOptions(options: ServerOptions, replaced: ServerReplacement): ServerOptions {
-  const { trust, verifier, ...rest } = options;
-  const judge = replaced.trust === undefined && replaced.verifier === undefined ? { trust, verifier } : {};
-  return { ...rest, ...judge, ...replaced };
 }
 
 function resolveChoice(options: ServerOptions): ServerChoice {

@@ -6,8 +6,16 @@ import type { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { acceptAnyVerifier } from "../x509/verifier.ts";
 import { type Asked, certificateMessages, checkCertificateVerify, readCertificate } from "./auth.ts";
-import { type Negotiated, NOBODY, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
-import { call, receive } from "./io.ts";
+import {
+  generationOf,
+  type Negotiated,
+  NOBODY,
+  type PeerFacts,
+  type ServerChoice,
+  type ServerConfig,
+} from "./config.ts";
+import { receive } from "./io.ts";
+import { conclude } from "./verdict.ts";
 
 /** Rejections that `optional_no_ca` lets pass, as nginx does: the CA is unknown, and nothing else is wrong. */
 const UNKNOWN_CA_CODES: readonly string[] = [
@@ -40,25 +48,26 @@ export function* authenticateClient<A extends AskedClient>(
     transcript.add(message.bytes);
     return { asked, facts: NOBODY };
   }
+  const generation = generationOf(config, choice.verifier);
   const peer = yield* verifyClient(config, choice, peerCertificates, received.ocspResponse);
   transcript.add(message.bytes);
   message = yield* receive("WAIT_CV", ["certificate_verify"]);
   const peerSignatureScheme = yield* checkCertificateVerify(config, message, peer, transcript);
   transcript.add(message.bytes);
   const { ocspResponse: peerOcspResponse, scts: peerScts } = received;
-  return { asked, facts: { peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } };
+  return { asked, facts: { generation, peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } };
 }
 
-/** The last word about a client. */
-export function* authorizeClient(
+/** The client, judged and authorized under what is in force; see {@link conclude}. */
+export function concludeClient(
   config: ServerConfig,
-  peer: PeerIdentity | undefined,
+  choice: ServerChoice,
+  facts: PeerFacts,
   negotiated: Negotiated,
-): Flow<void> {
-  const { authorize } = config;
-  if (authorize === undefined) return;
-  const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(peer, negotiated));
-  if (allowed !== true) throw fault("ERR_TLS_ACCESS_DENIED", peer?.subject ?? "a client without a certificate");
+  decided = false,
+): Flow<PeerFacts> {
+  const verify = () => verifyClient(config, choice, facts.peerCertificates, facts.peerOcspResponse);
+  return conclude({ config, verifier: choice.verifier, who: "client", negotiated, verify }, facts, decided);
 }
 
 /** Verifies a client's chain, at the first handshake and at every resumption. */

@@ -10,7 +10,7 @@ import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { verifyServer } from "./client-verify.ts";
-import { type ClientConfig, type ClientKeys, NOBODY, type PeerFacts } from "./config.ts";
+import { type ClientConfig, type ClientKeys, generationOf, NOBODY, type PeerFacts } from "./config.ts";
 import { call, type HandshakeEffects } from "./io.ts";
 import { earlyKeys } from "./keys.ts";
 import type { Offer } from "./offer.ts";
@@ -39,8 +39,13 @@ export interface EarlyOffer {
 }
 
 /** What a client's configuration has of pre-shared keys. */
-export function clientKeys(how: Omit<ClientKeys, "offer">): ClientKeys {
-  const keys: ClientKeys = { ...how, offer: (config) => offerKeys(config, keys) };
+export function clientKeys(how: Omit<ClientKeys, "offer" | "holds">): ClientKeys {
+  const keys: ClientKeys = {
+    ...how,
+    offer: (config) => offerKeys(config, keys),
+    holds: (config, identity, fingerprint) =>
+      how.psks.some((psk) => equal(psk.identity, identity) && isKey(config, psk, fingerprint)),
+  };
   return keys;
 }
 
@@ -218,7 +223,7 @@ interface UsableKey extends KnownKey {
  * A session that may go on: still fresh, for the name wanted, and of a server that today's trust, time and name check
  * accept, or that has a key which is still in use. Anything else is forgotten.
  */
-function* usableSession(config: ClientConfig, { sessions, psks }: ClientKeys): Flow<UsableKey | undefined> {
+function* usableSession(config: ClientConfig, { sessions, holds }: ClientKeys): Flow<UsableKey | undefined> {
   if (sessions === undefined) return undefined;
   const session = yield* call("session", "ERR_TLS_CALLBACK_FAILED", () => sessions.take());
   if (session === undefined || session.serverName !== config.serverName) return undefined;
@@ -228,9 +233,8 @@ function* usableSession(config: ClientConfig, { sessions, psks }: ClientKeys): F
   // RFC 8446 4.6.1: however often it has gone on, at some time the server has to show its certificate's key again.
   if (now - session.authenticatedAt >= 1000 * MAX_TICKET_LIFETIME) return undefined;
   const { externalIdentity, externalFingerprint, peerCertificates, peerOcspResponse } = session;
-  const keyInUse =
-    externalIdentity !== undefined &&
-    psks.some((psk) => equal(psk.identity, externalIdentity) && isKey(config, psk, externalFingerprint));
+  const keyInUse = externalIdentity !== undefined && holds(config, externalIdentity, externalFingerprint);
+  const generation = generationOf(config, config.verifier);
   let peer: PeerIdentity | undefined;
   if (!keyInUse) {
     if (peerCertificates.length === 0) return undefined;
@@ -245,7 +249,7 @@ function* usableSession(config: ClientConfig, { sessions, psks }: ClientKeys): F
   return {
     psk: { kind: "resumption", identity: session.ticket, key: session.key, hash: suite.hash.name },
     session,
-    server: { peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts },
+    server: { generation, peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts },
     externalIdentity,
     externalFingerprint,
     authenticatedAt: session.authenticatedAt,

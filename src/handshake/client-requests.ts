@@ -6,8 +6,8 @@ import type { Hash } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import type { Flow, HandshakeName } from "../flow.ts";
 import { certificateMessages, checkFinished } from "./auth.ts";
-import { type AskedClient, authenticateClient, authorizeClient } from "./client-authentication.ts";
-import type { Afterwards, HandshakeResult, PeerFacts, ServerChoice, ServerConfig } from "./config.ts";
+import { type AskedClient, authenticateClient, concludeClient } from "./client-authentication.ts";
+import type { HandshakeResult, PeerFacts, ServerChoice, ServerConfig } from "./config.ts";
 import { receive } from "./io.ts";
 import { certificateRequest, certificateRequestBlock } from "./server.ts";
 
@@ -69,7 +69,7 @@ export class ClientRequests {
     if (this.#open.size + this.#judging >= MAX_REQUESTS)
       throw fault("ERR_TLS_POST_HANDSHAKE_AUTH", `${MAX_REQUESTS} requests are not settled yet`);
     const context = this.#config.sources.random("certificate_request_context", CONTEXT_LENGTH);
-    const requested = certificateRequestBlock(this.#config, choiceOf(afterwards));
+    const requested = certificateRequestBlock(this.#config, choiceOf(this.#result));
     const message = certificateRequest(context, requested);
     const transcript = afterwards.transcript.clone();
     transcript.add(message);
@@ -94,7 +94,7 @@ export class ClientRequests {
 
   *#judge(secret: Uint8Array): Flow<ClientAnswer> {
     const config = this.#config;
-    const choice = choiceOf(this.#result.afterwards as Afterwards);
+    const choice = choiceOf(this.#result);
     // Taken out: a context is good for one answer.
     const lookup = (context: Uint8Array) => {
       const request = this.#open.get(toHex(context));
@@ -105,8 +105,8 @@ export class ClientRequests {
       const { asked, facts } = yield* authenticateClient(config, choice, lookup);
       const finished = yield* receive("CONNECTED", ["finished"]);
       checkFinished(finished, asked.transcript, this.#hash, secret);
-      if (facts.peer !== undefined) yield* authorizeClient(config, facts.peer, this.#result);
-      return { context: asked.context, facts, authenticatedAt: config.now() };
+      const authorized = facts.peer && (yield* concludeClient(config, choice, facts, this.#result));
+      return { context: asked.context, facts: authorized ?? facts, authenticatedAt: config.now() };
     } finally {
       this.#judging--;
       wipe(secret);
@@ -114,7 +114,7 @@ export class ClientRequests {
   }
 }
 
-function choiceOf({ choice }: Afterwards): ServerChoice {
+function choiceOf({ choice }: HandshakeResult): ServerChoice {
   return choice as ServerChoice;
 }
 

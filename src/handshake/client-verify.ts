@@ -1,9 +1,14 @@
-/** Whether a client believes a server's chain and name: at the first handshake, and before every resumption. */
+/** What a client makes of a server: at its handshake, before every resumption, and of an open connection. */
 import type { Flow } from "../flow.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
-import type { ClientConfig } from "./config.ts";
+import type { ClientConfig, HandshakeResult, Negotiated, PeerFacts } from "./config.ts";
+import { conclude, keyGone, undecided } from "./verdict.ts";
 
-/** @throws TlsError with a `rejection` where it does not. */
+/**
+ * Verifies the server's chain and name.
+ *
+ * @throws TlsError with a `rejection` where they are not to be believed.
+ */
 export function verifyServer(
   config: ClientConfig,
   certificates: readonly Uint8Array[],
@@ -17,4 +22,24 @@ export function verifyServer(
     time: config.now(),
     provider: config.provider,
   });
+}
+
+/** The server, judged and authorized under what is in force; see {@link conclude}. */
+export function concludeServer(
+  config: ClientConfig,
+  facts: PeerFacts,
+  negotiated: Negotiated,
+  decided = false,
+): Flow<PeerFacts> {
+  const verify = () => verifyServer(config, facts.peerCertificates, facts.peerOcspResponse);
+  return conclude({ config, verifier: config.verifier, who: "server", negotiated, verify }, facts, decided);
+}
+
+/** The server of an open connection under the configuration in force. */
+export function* recheckServer(config: ClientConfig, result: HandshakeResult): Flow<PeerFacts> {
+  const { externalIdentity, externalFingerprint } = result;
+  const { preSharedKeys } = config;
+  if (externalIdentity !== undefined && !preSharedKeys?.holds(config, externalIdentity, externalFingerprint))
+    throw keyGone();
+  return yield* concludeServer(config, undecided(result), result);
 }

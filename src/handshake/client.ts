@@ -28,8 +28,8 @@ import {
   sendFinished,
   wishesOf,
 } from "./auth.ts";
-import { verifyServer } from "./client-verify.ts";
-import type { ClientConfig, HandshakeResult, PeerFacts } from "./config.ts";
+import { concludeServer, verifyServer } from "./client-verify.ts";
+import { type ClientConfig, generationOf, type HandshakeResult, type PeerFacts } from "./config.ts";
 import { type Identity, type IdentityRequest, selectClientIdentity, usableScheme } from "./identity.ts";
 import { call, type Epoch, type HandshakeEffects, receive } from "./io.ts";
 import { applicationKeys, handshakeKeys, holding, type KeyContext } from "./keys.ts";
@@ -146,10 +146,10 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
     psk: psk && { kind: psk.kind, identity: psk.identity },
   };
   const byKeyAlone = key !== undefined && !both;
-  const server: AuthenticatedServer = byKeyAlone
+  const authentication: AuthenticatedServer = byKeyAlone
     ? { request: undefined, ...key.server }
     : yield* authenticateServer(config, transcript, offer);
-  const { request, ...authenticated } = server;
+  const { request, ...shown } = authentication;
 
   message = yield* receive("WAIT_FINISHED", ["finished"]);
   checkFinished(message, transcript, hash, handshakeTraffic.server);
@@ -157,13 +157,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   const { secret: mainSecret, traffic } = applicationKeys(context, handshakeSecret);
   effects.install("read", "application", suite, traffic.server.slice());
 
-  const { authorize } = config;
-  if (authorize !== undefined) {
-    const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(server.peer, negotiated));
-    if (allowed !== true)
-      throw fault("ERR_TLS_ACCESS_DENIED", server.peer?.subject ?? "a server without a certificate");
-  }
-
+  let server = yield* concludeServer(config, shown, negotiated);
   if (accepted) {
     const end = encodeMessage("end_of_early_data", empty, true);
     transcript.add(end);
@@ -179,6 +173,8 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
       request,
     }));
   }
+  // A key may have taken its time to sign.
+  server = yield* concludeServer(config, server, negotiated, true);
   sendFinished(effects, transcript, hash, handshakeTraffic.client);
   effects.install("write", "application", suite, traffic.client.slice());
   effects.allowApplicationData();
@@ -186,7 +182,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   return handshakeResult(
     {
       ...negotiated,
-      ...authenticated,
+      ...server,
       clientRandom: random,
       identity,
       signatureScheme,
@@ -201,7 +197,8 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
     {
       exporterSecret: traffic.exporter.slice(),
       resumptionSecret: mainSecret.resumption(transcript.current()),
-      afterwards: config.postHandshakeAuth ? { transcript, choice: undefined } : undefined,
+      afterwards: config.postHandshakeAuth ? { transcript } : undefined,
+      choice: undefined,
     },
   );
 }
@@ -223,6 +220,7 @@ function* authenticateServer(config: ClientConfig, transcript: Transcript, offer
   const { certificates: peerCertificates } = received;
   if (peerCertificates.length === 0)
     throw fault("ERR_TLS_DECODE_ERROR", "the server sent no certificate (RFC 8446 4.4.2.4)");
+  const generation = generationOf(config, config.verifier);
   const peer = yield* verifyServer(config, peerCertificates, received.ocspResponse);
   transcript.add(message.bytes);
 
@@ -231,6 +229,7 @@ function* authenticateServer(config: ClientConfig, transcript: Transcript, offer
   transcript.add(message.bytes);
   return {
     request,
+    generation,
     peer,
     peerCertificates,
     peerSignatureScheme,

@@ -94,6 +94,8 @@ export interface ClientKeys {
   readonly earlyData: boolean;
   /** Begins a handshake with them. */
   offer(config: ClientConfig): Flow<OfferedKeys>;
+  /** The external key that had this name then is in use still. */
+  holds(config: ClientConfig, identity: Uint8Array, fingerprint: Uint8Array | undefined): boolean;
 }
 
 /** A client's sessions under one configuration. */
@@ -167,6 +169,11 @@ export interface Negotiated {
 /** The outcome of a handshake. */
 export interface HandshakeResult extends Negotiated {
   readonly clientRandom: Uint8Array;
+  /**
+   * Under which generation of whom to trust the peer was last judged; of the context, unless a ClientHello callback has
+   * chosen another verifier.
+   */
+  readonly generation: number;
   /** The peer, verified; `undefined` where it presented no certificate. */
   readonly peer: PeerIdentity | undefined;
   /** The peer's chain as received, DER. */
@@ -199,27 +206,34 @@ export interface HandshakeResult extends Negotiated {
   readonly resumptionSecret: Uint8Array;
   /** What authentication after the handshake goes on from; `undefined` where there can be none. */
   readonly afterwards: Afterwards | undefined;
+  /** The server's, for this client. */
+  readonly choice: ServerChoice | undefined;
 }
 
 /** RFC 8446 4.4: a request after the handshake is answered in its context. */
 export interface Afterwards {
   /** ClientHello…client Finished; to be cloned. */
   readonly transcript: Transcript;
-  /** The server's. */
-  readonly choice: ServerChoice | undefined;
 }
 
 /** What is known of a peer from its certificate. */
 export type PeerFacts = Pick<
   HandshakeResult,
-  "peer" | "peerCertificates" | "peerSignatureScheme" | "peerOcspResponse" | "peerScts"
+  "generation" | "peer" | "peerCertificates" | "peerSignatureScheme" | "peerOcspResponse" | "peerScts"
 >;
 
 /** A peer that showed no certificate. */
 export const NOBODY: PeerFacts = {
+  generation: 0,
   peer: undefined,
   peerCertificates: [],
   peerSignatureScheme: undefined,
   peerOcspResponse: undefined,
   peerScts: [],
 };
+
+/** What a verdict rests on: rises with every replacement, in the configuration and in the verifier that a callback chose. */
+export function generationOf(config: CommonConfig, verifier: CertificateVerifier): number {
+  const own = config.verifier.generation ?? 0;
+  return verifier === config.verifier ? own : own + (verifier.generation ?? 0);
+}

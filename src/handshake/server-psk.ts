@@ -8,7 +8,7 @@ import { fault, TlsError } from "../errors.ts";
 import type { Flow } from "../flow.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import { verifyClient } from "./client-authentication.ts";
-import { NOBODY, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
+import { generationOf, NOBODY, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
 import { carriesName } from "./identity.ts";
 import { call } from "./io.ts";
 import type { OpenedClientHello } from "./negotiate.ts";
@@ -144,7 +144,8 @@ function* lookUp(
   };
 }
 
-function* externalPsk({ findPsk }: ServerConfig, identity: Uint8Array) {
+/** The external key of this name. */
+export function* externalPsk({ findPsk }: ServerConfig, identity: Uint8Array) {
   if (findPsk === undefined) return undefined;
   const psk = yield* call("find_psk", "ERR_TLS_CALLBACK_FAILED", () => findPsk(identity));
   return psk !== undefined && equal(psk.identity, identity) ? psk : undefined;
@@ -171,9 +172,10 @@ function mayResume(
 function* verifyAgain({ config, choice }: PskQuestion, session: Session): Flow<PeerFacts | undefined> {
   const { peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } = session;
   if (peerCertificates.length === 0) return NOBODY;
+  const generation = generationOf(config, choice.verifier);
   try {
     const peer = yield* verifyClient(config, choice, peerCertificates, peerOcspResponse);
-    return { peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts };
+    return { generation, peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts };
   } catch (error) {
     if (error instanceof TlsError && error.rejection !== undefined) return undefined;
     throw error;

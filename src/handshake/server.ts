@@ -10,7 +10,7 @@ import { type Flow, wait } from "../flow.ts";
 import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { checkFinished, inHandshake, presentIdentity, sendFinished, wishesOf } from "./auth.ts";
-import { authenticateClient, authorizeClient } from "./client-authentication.ts";
+import { authenticateClient, concludeClient } from "./client-authentication.ts";
 import { type HandshakeResult, NOBODY, type ServerChoice, type ServerConfig } from "./config.ts";
 import { withGrease } from "./grease.ts";
 import { type Identity, selectServerIdentity } from "./identity.ts";
@@ -59,7 +59,8 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     psk: psk && { kind: psk.kind, identity: psk.identity },
   };
   // Who comes with a key is known already, so it is decided before anything is said.
-  if (psk !== undefined && !both) yield* authorizeClient(config, psk.client.peer, negotiated);
+  const byKeyAlone = psk !== undefined && !both;
+  const known = byKeyAlone ? yield* concludeClient(config, choice, psk.client, negotiated) : NOBODY;
   effects.enter("NEGOTIATED");
 
   const random = hello.raw.random;
@@ -103,8 +104,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   effects.send("handshake", encryptedExtensions);
 
   // RFC 8446 4.3.2: no CertificateRequest beside a pre-shared key, but where RFC 8773 5.2 lifts that.
-  const requested =
-    choice.clientAuth === "off" || (psk !== undefined && !both) ? undefined : certificateRequestBlock(config, choice);
+  const requested = choice.clientAuth === "off" || byKeyAlone ? undefined : certificateRequestBlock(config, choice);
   if (requested !== undefined) {
     const request = certificateRequest(NO_CONTEXT, requested);
     transcript.add(request);
@@ -123,8 +123,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   const { secret: mainSecret, traffic } = applicationKeys(keys, handshakeSecret);
   effects.install("write", "application", suite, traffic.server.slice());
   // Where nothing is left to be decided about the client (RFC 8446 4.4.4).
-  if ((psk !== undefined && !both) || (requested === undefined && config.authorize === undefined))
-    effects.allowApplicationData();
+  if (byKeyAlone || (requested === undefined && config.authorize === undefined)) effects.allowApplicationData();
 
   if (earlySecret !== undefined) {
     const message = yield* receive("WAIT_EOED", ["end_of_early_data"]);
@@ -133,16 +132,16 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
   }
   const mayDecline = choice.clientAuth === "optional" || choice.clientAuth === "optional_no_ca";
-  const client =
+  const shown =
     requested === undefined
-      ? (psk?.client ?? NOBODY)
+      ? known
       : (yield* authenticateClient(config, choice, inHandshake({ requested, transcript, mayDecline }))).facts;
 
   const message = yield* receive("WAIT_FINISHED", ["finished"]);
   checkFinished(message, transcript, hash, handshakeTraffic.client);
   effects.install("read", "application", suite, traffic.client.slice());
 
-  if (psk === undefined || both) yield* authorizeClient(config, client.peer, negotiated);
+  const client = yield* concludeClient(config, choice, shown, negotiated, byKeyAlone);
   effects.allowApplicationData();
 
   const offered = find(hello.extensions, "post_handshake_auth") !== undefined;
@@ -166,7 +165,8 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     {
       exporterSecret: traffic.exporter.slice(),
       resumptionSecret: mainSecret.resumption(transcript.current()),
-      afterwards: mayAskLater ? { transcript, choice } : undefined,
+      afterwards: mayAskLater ? { transcript } : undefined,
+      choice,
     },
   );
 }

@@ -24,6 +24,8 @@ export interface Session {
   readonly createdAt: number;
   /** When the peer last proved who it is with its certificate's key: ms since the epoch. Resumption does not renew it. */
   readonly authenticatedAt: number;
+  /** The generation under which the peer was judged then: of the context, which counts from 0 in every process. */
+  readonly generation: number;
   /** Seconds from `createdAt`. */
   readonly lifetime: number;
   /** `ticket_age_add` */
@@ -46,7 +48,7 @@ export interface Session {
 }
 
 const NOTHING = new Uint8Array(0);
-const FORMAT = 2;
+const FORMAT = 3;
 const text = opaque(0, 0xff);
 
 export const SessionState = /* @__PURE__ */ struct("SessionState", {
@@ -54,6 +56,7 @@ export const SessionState = /* @__PURE__ */ struct("SessionState", {
   cipher_suite: uint(2),
   created_at: uint(6),
   authenticated_at: uint(6),
+  generation: uint(6),
   lifetime: uint(4),
   age_add: uint(4),
   max_early_data: uint(4),
@@ -96,6 +99,7 @@ export function encodeSession(session: Session): Uint8Array {
     cipher_suite: CipherSuiteId.codes[session.cipherSuite],
     created_at: session.createdAt,
     authenticated_at: session.authenticatedAt,
+    generation: session.generation,
     lifetime: session.lifetime,
     age_add: session.ageAdd,
     max_early_data: session.maxEarlyData,
@@ -143,6 +147,7 @@ export function decodeSession(bytes: Uint8Array): Session {
     cipherSuite: cipherSuite as CipherSuiteName,
     createdAt: state.created_at,
     authenticatedAt: state.authenticated_at,
+    generation: state.generation,
     lifetime: state.lifetime,
     ageAdd: state.age_add,
     maxEarlyData: state.max_early_data,
@@ -188,6 +193,7 @@ export function resumableFacts(
     peerOcspResponse: result.peerOcspResponse,
     peerScts: result.peerScts,
     authenticatedAt: result.authenticatedAt,
+    generation: result.generation,
     externalIdentity: result.externalIdentity,
     externalFingerprint: result.externalFingerprint,
   };

@@ -2,7 +2,13 @@
 import "../explained.ts";
 import { connect as connectTcp } from "node:net";
 import { createNodeProvider, nodeProvider } from "../crypto/node.ts";
-import { type EngineContext, clientContext as prepareClient, serverContext as prepareServer } from "../engine/index.ts";
+import {
+  type ClientContext,
+  type EngineContext,
+  clientContext as prepareClient,
+  serverContext as prepareServer,
+  type ServerContext,
+} from "../engine/index.ts";
 import {
   type AcceptOptions,
   type ClientConfiguration,
@@ -61,7 +67,7 @@ export type TcpConnectOptions = ConnectOptions & {
  * console.log(session.verified); // true
  * ```
  */
-export function clientContext(options: ClientConfiguration): EngineContext {
+export function clientContext(options: ClientConfiguration): ClientContext {
   return prepareClient(withDefaults(options, createNodeProvider));
 }
 
@@ -78,7 +84,7 @@ export function clientContext(options: ClientConfiguration): EngineContext {
  * await server.close();
  * ```
  */
-export function serverContext(options: ServerConfiguration): EngineContext {
+export function serverContext(options: ServerConfiguration): ServerContext {
   return prepareServer(withDefaults(options, createNodeProvider));
 }
 

@@ -27,7 +27,10 @@ const SESSION_NAMES = [
   "signal",
   "handshakeTimeout",
   "idleTimeout",
+  "maxLifetime",
+  "recheckInterval",
   "onEvent",
+  "observer",
   "earlyData",
 ] as const satisfies readonly (keyof ClientSessionOptions)[];
 
@@ -88,8 +91,10 @@ export function withDefaults<T extends Defaults>(
 
 /** The engine refuses what it does not know, so what concerns one connection is taken out first. */
 export function splitOptions<T extends SessionOptions>(options: T): [Omit<T, keyof SessionOptions>, SessionOptions] {
-  const { signal, handshakeTimeout, idleTimeout, onEvent, ...configuration } = options;
-  return [configuration, { signal, handshakeTimeout, idleTimeout, onEvent }];
+  const { signal, handshakeTimeout, idleTimeout, maxLifetime, recheckInterval, onEvent, observer, ...configuration } =
+    options;
+  const own = { signal, handshakeTimeout, idleTimeout, maxLifetime, recheckInterval, onEvent, observer };
+  return [configuration, own];
 }
 
 /** A fresh engine for a session whose own options are good. */
@@ -97,7 +102,7 @@ function engineFor(side: Side, context: EngineContext, session: ClientSessionOpt
   const unknown = Object.keys(session).find((name) => !SESSION_NAMES.some((known) => known === name));
   if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `a session has no option "${unknown}"`);
   checkDelays(session);
-  const engine = context.engine();
+  const engine = context.engine({ observer: session.observer });
   if (engine.side !== side) throw fault("ERR_TLS_OPTION", `a ${engine.side}'s context for a ${side}`);
   return engine;
 }

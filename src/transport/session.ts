@@ -1,11 +1,12 @@
 /** A TLS connection over a byte stream: plaintext in and out, who the peer is, and how it ends. */
 
 import { join } from "../bytes/bytes.ts";
-import type { EngineEvent, TlsEngine } from "../engine/index.ts";
+import type { EngineEvent, Observer, TlsEngine } from "../engine/index.ts";
 import { fault, TlsError } from "../errors.ts";
 import type { HandshakeResult } from "../handshake/config.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { Drive } from "./drive.ts";
+import { boundLifetime, type LifetimeOptions } from "./lifetime.ts";
 import type { CertificateRequests } from "./requests.ts";
 import { type ByteStream, bytesOf, deferred } from "./stream.ts";
 
@@ -25,7 +26,7 @@ export type SessionEvent = Extract<
 >;
 
 /** What one connection may be given besides its configuration. */
-export interface SessionOptions {
+export interface SessionOptions extends LifetimeOptions {
   /** Aborts the connection at any time, from the first byte to the last. */
   readonly signal?: AbortSignal | undefined;
   /** ms that the handshake may take. Default 30000; 0: any time. */
@@ -34,6 +35,8 @@ export interface SessionOptions {
   readonly idleTimeout?: number | undefined;
   /** Called from within the connection's work, never while the handshake runs. A throw ends the connection. */
   readonly onEvent?: ((event: SessionEvent) => void) | undefined;
+  /** In place of the configuration's. */
+  readonly observer?: Observer | undefined;
 }
 
 /** What a client's connection may be given besides. */
@@ -55,6 +58,7 @@ export interface SessionFacts
     | "serverName"
     | "retried"
     | "clientAuthRequested"
+    | "generation"
     | "peer"
     | "peerCertificates"
     | "peerSignatureScheme"
@@ -113,6 +117,13 @@ export interface TlsSession extends SessionFacts {
    * ends the connection, and rejects as everything else does.
    */
   requestClientCertificate(): Promise<PeerIdentity | undefined>;
+  /**
+   * Judges the peer again by what the context says now: whom to trust, revocation, the time, pre-shared keys,
+   * `authorize`. One that does not hold is told by an alert, and ends the connection with the reason.
+   *
+   * @returns Whether the peer still holds; rejects with `ERR_TLS_CLOSED` where the connection is over.
+   */
+  recheck(): Promise<boolean>;
   /** Keying material that both ends derive alike, RFC 8446 7.5: {@link TlsEngine.exportKeyingMaterial}. */
   exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Uint8Array;
   /** What binds a protocol above to this connection, RFC 9266: {@link TlsEngine.channelBinding}. */
@@ -148,6 +159,7 @@ class Connection {
   readonly #accepted = deferred();
   readonly #closed = deferred();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #stopClocks: (() => void) | undefined;
   readonly #onAbort = () => this.abort(this.#options.signal?.reason);
   #readableController!: ReadableStreamDefaultController<Uint8Array>;
   #writableController!: WritableStreamDefaultController;
@@ -260,6 +272,9 @@ class Connection {
       serverName: result.serverName,
       retried: result.retried,
       clientAuthRequested: result.clientAuthRequested,
+      get generation() {
+        return now().generation;
+      },
       get peer() {
         return now().peer;
       },
@@ -298,6 +313,7 @@ class Connection {
         if (this.#requests !== undefined) return this.#requests.ask();
         throw fault("ERR_TLS_POST_HANDSHAKE_AUTH", "this is a client");
       },
+      recheck: async () => this.#engine.recheck(),
       exportKeyingMaterial: (length, label, context) => this.#engine.exportKeyingMaterial(length, label, context),
       channelBinding: (type) => this.#engine.channelBinding(type),
     };
@@ -310,6 +326,11 @@ class Connection {
         if (this.#listenerFailed) return;
         clearTimeout(this.#timer);
         this.#watchIdle();
+        this.#stopClocks = boundLifetime(
+          this.#options,
+          (error) => this.#drive.cut(error),
+          async () => !this.#engine.done && this.#engine.recheck(),
+        );
         // What came in one piece with the client's Finished.
         this.#moveEarlyData();
         if (this.#engine.accepted) this.#accepted.resolve();
@@ -359,6 +380,7 @@ class Connection {
 
   #unwatch(): void {
     clearTimeout(this.#timer);
+    this.#stopClocks?.();
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
   }
 
@@ -473,7 +495,7 @@ class Connection {
 
 /** @throws TlsError `ERR_TLS_OPTION` when a delay is none that timers take. */
 export function checkDelays(options: SessionOptions): void {
-  for (const name of ["handshakeTimeout", "idleTimeout"] as const) {
+  for (const name of ["handshakeTimeout", "idleTimeout", "maxLifetime", "recheckInterval"] as const) {
     const value = options[name] ?? 0;
     if (!(value >= 0 && value <= MAX_DELAY)) {
       throw fault("ERR_TLS_OPTION", `${name} ${value} is not 0 to ${MAX_DELAY} ms`);

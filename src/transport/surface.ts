@@ -2,6 +2,8 @@
 export { parsePrivateKey } from "../crypto/keys.ts";
 export type { CryptoProvider, Signer } from "../crypto/provider.ts";
 export type {
+  ClientChanges,
+  ClientContext,
   EarlyDataOptions,
   EngineContext,
   EngineEvent,
@@ -9,6 +11,10 @@ export type {
   Observation,
   Observer,
   PskOptions,
+  Recheck,
+  ReplaceableContext,
+  ServerChanges,
+  ServerContext,
   TicketOptions,
 } from "../engine/index.ts";
 export { padTo } from "../engine/padding.ts";
@@ -45,6 +51,7 @@ export type { Certificate } from "../x509/certificate.ts";
 export type { PeerIdentity, PeerNames } from "../x509/identity.ts";
 export { parseCertificate } from "../x509/parse.ts";
 export { type PinMismatch, type PinOptions, pinnedVerifier, pinOf } from "../x509/pins.ts";
+export { type ReplaceableVerifier, replaceableVerifier } from "../x509/replaceable.ts";
 export {
   type CrlSource,
   type RevocationChecker,

@@ -61,6 +61,9 @@ export function pinnedVerifier(inner: CertificateVerifier, options: PinOptions):
   return {
     wantsStatus: inner.wantsStatus,
     trust: inner.trust,
+    get generation() {
+      return inner.generation;
+    },
     *verify(request) {
       const identity = yield* inner.verify(request);
       const offered = identity.path.map((certificate) => pinOf(certificate, request.provider));

@@ -56,10 +56,13 @@ export interface RevocationOptions {
 export interface RevocationChecker {
   /** OIDs of extensions that it honours where they are critical. */
   readonly understands: readonly string[];
+  /** Rises with each {@link RevocationChecker.replaceCrls}. */
+  readonly generation: number;
   /** For one chain, however many paths it has: why one of them is not to be taken. */
   check(request: PathRequest, ocspResponse: Uint8Array | undefined): (path: Path) => Flow<Violation | undefined>;
   /**
-   * New CRLs in place of those given before; those fetched stay.
+   * New CRLs in place of those given before; those fetched stay. Handshakes under way are judged by them, too, and open
+   * connections by `recheck`.
    *
    * @throws TlsError `ERR_TLS_PEM`, `CRL_PARSE_ERROR`; then nothing has changed.
    */
@@ -98,14 +101,19 @@ export function revocationChecker(options: RevocationOptions): RevocationChecker
     verified: new WeakMap<CertificateRevocationList, Set<string>>(),
   };
   let known = index(options.crls ?? []);
+  let generation = 0;
   return {
     understands: [StatusExtension.cRLDistributionPoints, StatusExtension.freshestCRL, StatusExtension.tlsFeature],
+    get generation() {
+      return generation;
+    },
     check(request, ocspResponse) {
       const check = new RevocationCheck(settings, known, signers, fetched, request);
       return (path) => check.refusal(path, ocspResponse);
     },
     replaceCrls(crls) {
       known = index(crls);
+      generation++;
     },
   };
 }

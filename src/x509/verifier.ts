@@ -36,6 +36,11 @@ export interface CertificateVerifier {
   /** Whose anchors peers may be told of, so that they can choose a certificate. */
   readonly trust?: TrustStore | undefined;
   /**
+   * Rises when what was decided before may not be decided so again: a handshake whose peer was judged under another one
+   * has it judged again before it ends. Default: it never changes.
+   */
+  readonly generation?: number | undefined;
+  /**
    * @throws TlsError with a `rejection` when the chain is not to be trusted.
    */
   verify(request: VerifyRequest): Flow<PeerIdentity>;
@@ -121,6 +126,9 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
   return {
     wantsStatus: revocation !== undefined,
     trust,
+    get generation() {
+      return revocation?.generation ?? 0;
+    },
     *verify({ certificates, role, name, time, provider, ocspResponse }) {
       const wanted = name === undefined ? undefined : referenceName(name);
       if (certificates.length > maxCertificates) {

@@ -238,6 +238,7 @@ function sessionOf(trace: Trace): Session | undefined {
     cipherSuite: "TLS_AES_128_GCM_SHA256",
     createdAt: NOW,
     authenticatedAt: NOW,
+    generation: 0,
     lifetime: 30,
     ageAdd: offered.obfuscated_ticket_age,
     maxEarlyData: 1024,

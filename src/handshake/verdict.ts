@@ -1,0 +1,58 @@
+/**
+ * The last word about a peer. Whom to trust may be replaced at any moment: a verdict of before is given again under what
+ * is in force now, so that nobody is authorized by a CA that is gone.
+ */
+import { fault } from "../errors.ts";
+import type { Flow } from "../flow.ts";
+import type { PeerIdentity } from "../x509/identity.ts";
+import type { CertificateVerifier } from "../x509/verifier.ts";
+import { type CommonConfig, generationOf, type HandshakeResult, type Negotiated, type PeerFacts } from "./config.ts";
+import { call } from "./io.ts";
+
+/** A peer that is to be judged. */
+export interface Case {
+  readonly config: CommonConfig;
+  /** Whose generation counts, beside the configuration's. */
+  readonly verifier: CertificateVerifier;
+  readonly who: "client" | "server";
+  readonly negotiated: Negotiated;
+  verify(): Flow<PeerIdentity>;
+}
+
+/**
+ * The peer, judged and authorized under what is in force.
+ *
+ * @param decided - `facts` are what this function gave before: only what has been replaced since is looked at again.
+ */
+export function* conclude(
+  { config, verifier, who, negotiated, verify }: Case,
+  facts: PeerFacts,
+  decided: boolean,
+): Flow<PeerFacts> {
+  let current = facts;
+  let authorizedUnder = decided ? facts.generation : undefined;
+  for (;;) {
+    // Taken before: what is replaced while a verdict is waited for counts.
+    const generation = generationOf(config, verifier);
+    if (authorizedUnder === generation) return current;
+    const stale = current.peer !== undefined && current.generation !== generation;
+    const peer = stale ? yield* verify() : current.peer;
+    current = { ...current, peer, generation };
+    const { authorize } = config;
+    if (authorize !== undefined) {
+      const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(peer, negotiated));
+      if (allowed !== true) throw fault("ERR_TLS_ACCESS_DENIED", peer?.subject ?? `a ${who} without a certificate`);
+    }
+    authorizedUnder = generation;
+  }
+}
+
+/** What is known of the peer of an open connection, of no generation: everything is looked at again. */
+export function undecided(result: HandshakeResult): PeerFacts {
+  const { peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } = result;
+  return { generation: -1, peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts };
+}
+
+export function keyGone() {
+  return fault("ERR_TLS_UNKNOWN_PSK", "the pre-shared key that the connection stands on is not in use any more");
+}
