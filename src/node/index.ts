@@ -42,10 +42,21 @@ export type { UnlockOptions } from "../pki/unlock.ts";
 export { socketStream } from "../transport/node-socket.ts";
 export * from "../transport/surface.ts";
 export { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "./compression.ts";
+export {
+  type CredentialChange,
+  type CredentialFiles,
+  type CredentialOptions,
+  type CredentialPart,
+  credentialFiles,
+  type FileCredentials,
+  type FollowOptions,
+  type IdentityFiles,
+} from "./credentials.ts";
 export { readPkcs12Sync, readPrivateKeySync } from "./pkcs12.ts";
 export type { ListenOptions, ServeOptions, SessionHandler, TlsServer } from "./serve.ts";
 export { default } from "./tls/index.ts";
 export { type PlatformSource, type PlatformTrustOptions, platformTrust } from "./trust.ts";
+export type { FileWatch, WatchOptions } from "./watch.ts";
 
 const client = { prepare: prepareClient, provider: () => nodeProvider };
 

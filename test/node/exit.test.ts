@@ -12,7 +12,7 @@ const script = `
 import { connect, serve } from "./mutls.mjs";
 const { clientOptions, serverOptions } = JSON.parse(process.env.PARTIES);
 const host = "127.0.0.1";
-const timers = { idleTimeout: 60_000, handshakeTimeout: 60_000 };
+const timers = { idleTimeout: 60_000, handshakeTimeout: 60_000, maxLifetime: 60_000, recheckInterval: 60_000 };
 const echo = ({ readable, writable }) => readable.pipeTo(writable);
 const signal = new AbortController().signal;
 const server = await serve({ ...serverOptions, ...timers, host }, echo);
