@@ -2,7 +2,9 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import {
   accept,
+  type Observer,
   type ServerConfiguration,
+  type ServerContext,
   sealedCookies,
   sealedTickets,
   serverContext,
@@ -15,6 +17,7 @@ import { formatTarget } from "./address.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
 import { keyLogFile, loadIdentities, loadRevocation, loadTrust } from "./files.ts";
 import type { Arguments, Command } from "./flags.ts";
+import { followFiles } from "./reload.ts";
 import { errorLine, rejectionLines, sessionLines, TRACE_FLAGS, traceOutput } from "./report.ts";
 import { MODES, type ModeName } from "./serve-modes.ts";
 import { onSignals } from "./signals.ts";
@@ -36,6 +39,9 @@ export const serveCommand: Command = {
     "modes: http answers a request with what was negotiated and who the client is, as JSON (GET /keyupdate: after a",
     "KeyUpdate; GET /secret: after asking for a certificate of --cacert's, 403 without one); echo sends everything back;",
     "reverse sends each line back reversed; discard only reads.",
+    "",
+    "With --reload a line on stderr tells of each change, and of each that cannot be used and leaves what was in force.",
+    "Clients that are connected and whose CA is gone, or that are revoked, are cut off with an alert that says so.",
     "",
     "--trace and --json go to stderr, each line with the number of its connection: `mutls serve … --json 2>trace.jsonl`.",
     "",
@@ -71,6 +77,10 @@ export const serveCommand: Command = {
       help: "take this many bytes of early data from clients that resume; each ClientHello once (RFC 8446 8)",
     },
     { name: "cookie", help: "send each client a HelloRetryRequest, with all there is to remember in its cookie" },
+    {
+      name: "reload",
+      help: "follow the files of --cert, --key, --ocsp, --cacert and --crlfile, and read them at SIGHUP",
+    },
     ...TRACE_FLAGS,
     { name: "json", help: "the trace as JSON lines on stderr" },
   ],
@@ -118,7 +128,7 @@ async function run(args: Arguments): Promise<number> {
     strictServerName: args.has("strict-sni"),
   };
   // Before anything is opened: an option that cannot be used is no client's fault.
-  serverContext(options);
+  const context = serverContext(options);
   if (args.has("cacert") && clientAuth === "off" && mode !== "http")
     log("--cacert has no effect without --client-auth");
   const keys = keyLogFile(args);
@@ -132,7 +142,7 @@ async function run(args: Arguments): Promise<number> {
     const { remoteAddress, remotePort = 0 } = socket;
     // A client that reset its connection at once has no address any more.
     const peer = remoteAddress === undefined ? "an unknown client" : formatTarget(remoteAddress, remotePort);
-    attend(socket, { ...options, observer }, mode, (session) => {
+    attend(socket, context, observer, mode, (session) => {
       if (!args.has("verbose")) return;
       const { earlyData, receivedEarlyData } = session;
       const early = earlyData === undefined ? [] : [`early data: ${earlyData}, ${receivedEarlyData.length} bytes`];
@@ -144,10 +154,18 @@ async function run(args: Arguments): Promise<number> {
     });
   });
   const address = await listen(server, host, port);
+  const load = async () => ({
+    identities: await loadIdentities(args, negotiation.provider),
+    ...judgement(args),
+  });
+  // With --json, stderr is for JSON alone.
+  const tell = args.has("json") ? (line: string) => logJson({ kind: "reload", text: line }) : log;
+  const unfollow = args.has("reload") ? followFiles(args, context, load, tell) : undefined;
   // Whoever reads the line may send a signal at once.
   const end = stopped(server, sockets);
   process.stdout.write(`listening on ${formatTarget(address.address, address.port)}\n`);
   await end;
+  unfollow?.();
   return ExitStatus.ok;
 }
 
@@ -171,12 +189,13 @@ function resumptionOptions(args: Arguments): Pick<ServerConfiguration, "tickets"
 
 async function attend(
   socket: Socket,
-  options: ServerConfiguration,
+  context: ServerContext,
+  observer: Observer | undefined,
   mode: ModeName,
   onSession: (session: TlsSession) => void,
 ): Promise<void> {
   const { run: serveMode, idleTimeout } = MODES[mode];
-  const session = await accept(socketStream(socket), { ...options, idleTimeout });
+  const session = await accept(socketStream(socket), context, { idleTimeout, observer });
   onSession(session);
   try {
     await serveMode(session);
@@ -228,6 +247,10 @@ function logFailure(peer: string, error: unknown): void {
   const what =
     direction === "sent" ? `refused ${peer}` : direction === "received" ? `refused by ${peer}` : `lost ${peer}`;
   log([`${what}: ${errorLine(error)}`, ...rejectionLines(error)].join("; "));
+}
+
+function logJson(item: object): void {
+  process.stderr.write(`${JSON.stringify(item)}\n`);
 }
 
 function log(text: string): void {

@@ -3,7 +3,7 @@ import type { CertificateVerifier } from "./verifier.ts";
 
 /** Made by {@link replaceableVerifier}. */
 export interface ReplaceableVerifier extends CertificateVerifier {
-  /** Rises with each replacement, and with what changes inside the verifier in force, such as its CRLs. */
+  /** Begins at 0, and rises with each replacement, and with what changes inside the verifier in force, such as its CRLs. */
   readonly generation: number;
   /** From now on this one decides. Verdicts that are under way are given again before they count. */
   replace(verifier: CertificateVerifier): void;
@@ -24,7 +24,7 @@ export interface ReplaceableVerifier extends CertificateVerifier {
  */
 export function replaceableVerifier(first: CertificateVerifier): ReplaceableVerifier {
   let inForce = first;
-  let base = 0;
+  let base = -(first.generation ?? 0);
   const generation = () => base + (inForce.generation ?? 0);
   return {
     get wantsStatus() {

@@ -90,6 +90,9 @@ describe("what is replaced", () => {
     revocation.replaceCrls([]);
     revocation.replaceCrls([]);
     expect(context.generation).toBe(2);
+    expect(
+      server({ trust: undefined, verifier: trustVerifier({ trust: trustStore(ours()), revocation }) }).generation,
+    ).toBe(0);
     context.replace({ trust: ours() });
     expect(context.generation).toBe(3);
     context.replace({ verifier: trustVerifier({ trust: trustStore(ours()), revocation }) });

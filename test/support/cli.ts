@@ -55,6 +55,7 @@ export interface Served {
   stderr(): string;
   /** Waits until stderr has said this. */
   says(pattern: RegExp): Promise<void>;
+  signal(name: NodeJS.Signals): void;
   /** Stops it with SIGTERM. */
   stop(): Promise<Run>;
 }
@@ -87,6 +88,7 @@ export async function served(args: readonly string[]): Promise<Served> {
         child.once("close", () => reject(new Error(`serve never said ${pattern}: ${said}`)));
         check();
       }),
+    signal: (name) => void child.kill(name),
     stop: () => {
       child.kill("SIGTERM");
       return end;
