@@ -64,7 +64,8 @@ function assertSameKey({ parsed, signer, schemes }: Identity, provider: CryptoPr
   }
 }
 
-function certificateChain(cert: IdentityOptions["cert"]): readonly Uint8Array[] {
+/** DER of each certificate. */
+export function certificateChain(cert: IdentityOptions["cert"]): readonly Uint8Array[] {
   if (typeof cert !== "string" && !(cert instanceof Uint8Array)) return cert;
   // A SEQUENCE tag begins DER; PEM is text.
   if (typeof cert !== "string" && cert[0] === 0x30) return [cert];

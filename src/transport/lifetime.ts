@@ -1,5 +1,6 @@
 /** How long a connection may last, and how often its peer is judged again. */
 import { fault, type TlsError } from "../errors.ts";
+import { quietTimers } from "./timers.ts";
 
 /** Bounds of one connection. */
 export interface LifetimeOptions {
@@ -22,32 +23,20 @@ export function boundLifetime(
   end: (error: TlsError) => void,
   recheck: () => Promise<boolean>,
 ): () => void {
-  const timers: { life?: Timer; check?: Timer } = {};
   let over = false;
-  if (maxLifetime > 0) {
-    timers.life = unheld(
-      setTimeout(() => end(fault("ERR_TLS_MAX_LIFETIME", `${maxLifetime} ms after the handshake`)), maxLifetime),
-    );
-  }
+  let next: unknown;
   const check = async () => {
     if ((await recheck()) && !over) schedule();
   };
   const schedule = () => {
-    timers.check = unheld(setTimeout(() => void check(), recheckInterval));
+    next = quietTimers.set(() => void check(), recheckInterval);
   };
+  const tooOld = () => end(fault("ERR_TLS_MAX_LIFETIME", `${maxLifetime} ms after the handshake`));
+  const last = maxLifetime > 0 ? quietTimers.set(tooOld, maxLifetime) : undefined;
   if (recheckInterval > 0) schedule();
   return () => {
     over = true;
-    clearTimeout(timers.life);
-    clearTimeout(timers.check);
+    quietTimers.clear(last);
+    quietTimers.clear(next);
   };
-}
-
-type Timer = ReturnType<typeof setTimeout>;
-
-/** A timer that does not keep Node's process alive; elsewhere none does. */
-function unheld(timer: Timer): Timer {
-  const { unref } = timer as { readonly unref?: () => unknown };
-  unref?.call(timer);
-  return timer;
 }
