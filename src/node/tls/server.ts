@@ -33,6 +33,8 @@ export class Server extends NetServer implements NodeServer {
   readonly #alpn: readonly string[];
   readonly #contexts: { readonly pattern: RegExp; readonly context: SecureContext }[] = [];
   #context: SecureContext;
+  /** Contexts replaced so far. */
+  #generation = 0;
 
   constructor(options?: ServerOptions | Listener | null, listener?: Listener) {
     const given: ServerOptions = typeof options === "function" || options == null ? {} : options;
@@ -68,12 +70,16 @@ export class Server extends NetServer implements NodeServer {
     if (accept !== undefined) this.on("secureConnection", accept as (socket: NodeTLSSocket) => void);
   }
 
-  /** Other credentials for connections from now on. */
+  /**
+   * Other credentials for connections from now on. Handshakes under way keep their certificate, and clients are judged by
+   * the new `ca` and `crl`.
+   */
   setSecureContext(options: ContextOptions): void {
     if (typeof options !== "object" || options === null) {
       throw argumentError("ERR_INVALID_ARG_TYPE", "options must be an object");
     }
     this.#context = createSecureContext(options);
+    this.#generation++;
   }
 
   /** @param hostname - A name, in which `*` stands for any part of one label; later ones win. */
@@ -86,6 +92,7 @@ export class Server extends NetServer implements NodeServer {
       pattern: new RegExp(`^${escaped}$`),
       context: context instanceof SecureContext ? context : createSecureContext(context),
     });
+    this.#generation++;
   }
 
   /** 48 bytes, for other servers that shall resume this one's sessions. A secret. */
@@ -118,6 +125,7 @@ export class Server extends NetServer implements NodeServer {
       SNICallback: SNICallback as never,
       pskCallback: pskCallback as never,
       contextFor: (name) => this.#contexts.find(({ pattern }) => pattern.test(name))?.context,
+      inForce: () => ({ context: this.#context, generation: this.#generation }),
       pauseOnConnect,
     });
     let told = false;

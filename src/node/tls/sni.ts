@@ -22,22 +22,34 @@ export interface ServerRole {
   readonly ALPNCallback?: ((hello: { servername: string; protocols: string[] }) => string | undefined) | undefined;
   /** A context by name, when there is no callback. */
   readonly contextFor?: ((servername: string) => SecureContext | undefined) | undefined;
+  /** The server's context now, and how often one of its contexts has been replaced. */
+  readonly inForce?: (() => { readonly context: SecureContext; readonly generation: number }) | undefined;
+}
+
+/** Who judges a client: whose `ca` it is when it comes to that. */
+export interface Trusted {
+  context(): SecureContext;
+  generation(): number;
 }
 
 /**
  * @param own - The connection's context, asked for late: a callback may have changed it.
- * @param adopt - Told the context that is used; gives who judges the client.
+ * @param adopt - Told the schemes that both ends have, and who is to be trusted; gives who judges the client.
  */
 export function serverChoice(
   role: ServerRole,
   hello: ClientHelloInfo,
   own: () => SecureContext,
-  adopt: (context: SecureContext, shared: readonly SignatureSchemeName[]) => CertificateVerifier,
+  adopt: (shared: readonly SignatureSchemeName[], trusted: Trusted) => CertificateVerifier,
 ): Awaitable<Partial<ServerChoice>> {
   const choose = (named: SecureContext | undefined): Awaitable<Partial<ServerChoice>> => {
     const alpn = chooseProtocol(role, hello);
     const context = named ?? own();
-    const verifier = adopt(context, sharedSchemes(context, hello));
+    const verifier = adopt(sharedSchemes(context, hello), {
+      // What the application has chosen for this connection is not replaced by what it sets for all.
+      context: () => (named !== undefined && role.SNICallback !== undefined ? named : inForce(role, hello, context)),
+      generation: () => role.inForce?.().generation ?? 0,
+    });
     const { authorities } = context;
     const choice = { authorities, verifier, ...(alpn === undefined ? {} : { alpn: [alpn] }) };
     const identities = stapled(role, hello, context);
@@ -47,6 +59,11 @@ export function serverChoice(
   };
   const named = contextByName(role, hello.serverName);
   return isPromiseLike(named) ? named.then((context) => choose(context as SecureContext | undefined)) : choose(named);
+}
+
+function inForce(role: ServerRole, { serverName }: ClientHelloInfo, own: SecureContext): SecureContext {
+  const byName = role.SNICallback === undefined && serverName !== undefined ? role.contextFor?.(serverName) : undefined;
+  return byName ?? role.inForce?.().context ?? own;
 }
 
 /** The identities with what the server's OCSPRequest listeners have to say of them, where the client asks for that. */

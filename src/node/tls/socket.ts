@@ -373,7 +373,7 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
   #clientEngine() {
     const client = this.#client;
     const verifier = judge({
-      context: this.#context,
+      context: () => this.#context,
       reject: this.#options.rejectUnauthorized === true,
       check: client && nameCheck(client.hostname, client.checkServerIdentity),
       record: (error) => this.#judged(error),
@@ -407,10 +407,10 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
             this.#options,
             hello,
             () => this.#context,
-            (context, name) => {
+            (schemes, trusted) => {
               this.servername = hello.serverName ?? false;
-              this.#sharedSchemes = name.map(signatureAlgorithmName);
-              return judge({ context, reject, record: (error) => this.#judged(error) });
+              this.#sharedSchemes = schemes.map(signatureAlgorithmName);
+              return judge({ ...trusted, reject, record: (error) => this.#judged(error) });
             },
           ),
       },

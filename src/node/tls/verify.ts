@@ -13,7 +13,10 @@ export type CheckServerIdentity = (hostname: string, certificate: PeerCertificat
 
 /** How one connection judges its peer. */
 export interface Judgement {
-  readonly context: SecureContext;
+  /** Asked for at the time, since a server's context may be replaced while a handshake is under way. */
+  readonly context: () => SecureContext;
+  /** Rises when `context` may be another. */
+  readonly generation?: (() => number) | undefined;
   /** Ends the handshake of a peer that is not to be trusted. */
   readonly reject: boolean;
   /** A last look at a certificate whose chain is good. */
@@ -25,13 +28,16 @@ export interface Judgement {
 /**
  * Runs inside the handshake: a client's own certificate is not sent before this has passed.
  */
-export function judge({ context, reject, check, record }: Judgement): CertificateVerifier {
+export function judge({ context, generation, reject, check, record }: Judgement): CertificateVerifier {
   return {
+    get generation() {
+      return generation?.();
+    },
     *verify(request) {
       let peer: PeerIdentity;
       record(undefined);
       try {
-        peer = yield* context.trust.verifier.verify({ ...request, name: undefined });
+        peer = yield* context().trust.verifier.verify({ ...request, name: undefined });
       } catch (error) {
         if (!(error instanceof TlsError)) throw error;
         record(error);
