@@ -9,7 +9,8 @@ import { parties } from "../support/session.ts";
 
 /** Sessions that closed, failed, timed out and were cut off, each with every timer that there is. */
 const script = `
-import { connect, serve } from "./mutls.mjs";
+import { writeFileSync } from "node:fs";
+import { clientContext, connect, credentialFiles, renewal, serve } from "./mutls.mjs";
 const { clientOptions, serverOptions } = JSON.parse(process.env.PARTIES);
 const host = "127.0.0.1";
 const timers = { idleTimeout: 60_000, handshakeTimeout: 60_000, maxLifetime: 60_000, recheckInterval: 60_000 };
@@ -26,6 +27,12 @@ await session.closed;
 const refused = await connect({ ...to, identities: [] });
 await refused.closed.catch(({ code }) => console.log(code));
 await connect({ ...to, serverName: "elsewhere.test" }).catch(({ code }) => console.log(code));
+// Never closed, and nothing that anybody waits for.
+writeFileSync("ca.pem", serverOptions.trust);
+const [identity] = serverOptions.identities;
+const context = clientContext({ ...clientOptions });
+credentialFiles({ trust: "ca.pem" }).follow(context);
+renewal({ identity, obtain: async () => identity, contexts: context });
 const left = await connect(to);
 await server.close(true);
 await left.closed.catch(() => console.log("cut off"));
@@ -45,6 +52,7 @@ it("nothing keeps a process whose sessions are over", async () => {
     writeFileSync(join(folder, "main.mjs"), script);
     const { stdout, stderr, signal, status } = spawnSync(process.execPath, [join(folder, "main.mjs")], {
       env: { ...process.env, PARTIES: JSON.stringify({ clientOptions, serverOptions }) },
+      cwd: folder,
       timeout: 20_000,
       encoding: "utf8",
     });
