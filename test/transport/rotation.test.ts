@@ -159,6 +159,13 @@ class Fleet {
     if (client.resumes) await other.accepted;
     return { client, ca, certificate, near: other, far: session };
   }
+
+  /** Both close, unless the client was judged again meanwhile, and did not hold any more. */
+  async part(met: Open): Promise<void> {
+    const code = await codeOf(close(met));
+    if (code !== undefined && this.reason(met.ca, met.certificate) === undefined)
+      this.wrong.push({ what: "ended", code });
+  }
 }
 
 const optionsOf = ({ der, pair }: TestCertificate): IdentityOptions => ({ cert: [der], key: pair.pkcs8 });
@@ -233,7 +240,7 @@ it(`${HANDSHAKES} handshakes and ${FIRST_OPEN} open connections go through ${ROT
       const { certificate } = client;
       underWay.set(certificate, (underWay.get(certificate) ?? 0) + 1);
       const met = await fleet.meet(client);
-      if (met !== undefined) await close(met);
+      if (met !== undefined) await fleet.part(met);
       underWay.set(certificate, (underWay.get(certificate) as number) - 1);
     }
   };
