@@ -5,6 +5,9 @@
 import "./explained.ts";
 import { nobleProvider } from "./crypto/noble.ts";
 import { createWebCryptoProvider, type WebCryptoProvider } from "./crypto/webcrypto.ts";
+import type { ClientOptions } from "./engine/client-options.ts";
+import { featuredClient } from "./engine/context.ts";
+import { everyFeature } from "./engine/features/index.ts";
 import {
   type ClientContext,
   type EngineContext,
@@ -41,6 +44,8 @@ function sharedProvider(): WebCryptoProvider {
   return shared;
 }
 
+/** One connection's options are not replaced: what that takes is in no bundle that has `connect` alone. */
+const prepareOne = (options: ClientOptions) => featuredClient(options, everyFeature);
 const ownProvider = () => createWebCryptoProvider({ fallback: nobleProvider });
 
 /**
@@ -112,7 +117,7 @@ export async function connect(
   options: ConnectOptions | EngineContext,
   session?: ClientSessionOptions,
 ): Promise<TlsSession> {
-  return openClient(stream, options, session, { prepare: prepareClient, provider: sharedProvider });
+  return openClient(stream, options, session, { prepare: prepareOne, provider: sharedProvider });
 }
 
 /**
