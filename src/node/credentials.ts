@@ -14,6 +14,7 @@ import { type CauseCode, fault, TlsError } from "../errors.ts";
 import { revocationChecker } from "../x509/revocation.ts";
 import { type TrustStore, trustStore } from "../x509/trust.ts";
 import { type CertificateVerifier, trustVerifier } from "../x509/verifier.ts";
+import { readPrivateKeySync } from "./pkcs12.ts";
 import { type FileWatch, type WatchOptions, watchFiles } from "./watch.ts";
 
 /** Paths of files, PEM or DER. */
@@ -37,6 +38,8 @@ export interface CredentialFiles {
 export interface IdentityFiles {
   readonly cert: string;
   readonly key?: string | undefined;
+  /** Opens an encrypted key. */
+  readonly passphrase?: string | undefined;
   /** To staple, DER. */
   readonly ocspResponse?: string | undefined;
 }
@@ -86,7 +89,7 @@ export interface FileCredentials {
 /**
  * Reads keys and certificates from files.
  *
- * @throws TlsError `ERR_TLS_PEM`, `ERR_TLS_KEY`, `CERT_PARSE_ERROR`, `CRL_PARSE_ERROR`,
+ * @throws TlsError `ERR_TLS_PEM`, `ERR_TLS_KEY`, `ERR_TLS_PASSPHRASE`, `CERT_PARSE_ERROR`, `CRL_PARSE_ERROR`,
  * `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, with the file's name; `ERR_TLS_OPTION` for CRLs without CAs.
  * @example
  * ```ts
@@ -196,9 +199,11 @@ function asOptions([cert, key, ocspResponse]: readonly Uint8Array[]): IdentityOp
   return { cert: cert as Uint8Array, key: key as Uint8Array, ocspResponse };
 }
 
-function readIdentity({ cert, key = cert, ocspResponse }: IdentityFiles): readonly Uint8Array[] {
+function readIdentity({ cert, key = cert, passphrase, ocspResponse }: IdentityFiles): readonly Uint8Array[] {
   const paths = [cert, key, ...(ocspResponse === undefined ? [] : [ocspResponse])];
-  const contents = paths.map((path) => checked(path, () => {}));
+  const [chain, locked, ...staple] = paths.map((path) => checked(path, () => {})) as [Uint8Array, Uint8Array];
+  const unlocked = passphrase === undefined ? locked : named(key, () => readPrivateKeySync(locked, passphrase));
+  const contents = [chain, unlocked, ...staple];
   const names = [...new Set(paths)].join(", ");
   named(names, () => resolveIdentity(asOptions(contents), nodeProvider));
   return contents;
@@ -236,9 +241,9 @@ function checked(file: string, check: (bytes: Uint8Array) => unknown): Uint8Arra
 }
 
 /** An error that says in which file. */
-function named(file: string, check: () => unknown): void {
+function named<T>(file: string, use: () => T): T {
   try {
-    check();
+    return use();
   } catch (cause) {
     if (!(cause instanceof TlsError)) throw cause;
     throw fault(cause.code as CauseCode, `${file}: ${cause.detail ?? ""}`, { cause });

@@ -19,6 +19,7 @@ import {
   clientContext,
   connect,
   credentialFiles,
+  encryptPrivateKey,
   type FileWatch,
   type FollowOptions,
   memoryPair,
@@ -40,6 +41,8 @@ let otherCa: string;
 /** Signs CRLs. */
 let root: TestCertificate;
 let leaf: TestCertificate;
+/** The server's key, encrypted. */
+let locked: string;
 let folder: string;
 let following: FileWatch | undefined;
 
@@ -48,6 +51,7 @@ beforeAll(async () => {
   const other = await createThrowawayAuthority({ name: "next root" });
   otherCa = other.certificatePem;
   next = await other.issue({ subject: "next", dnsNames: ["localhost"], server: true });
+  locked = await encryptPrivateKey(p.server.privateKeyPem, "secret");
   root = await makeAuthority();
   leaf = await makeCertificate({ issuer: root });
 });
@@ -132,6 +136,18 @@ describe("files", () => {
     expect(await server(context)).toBe("localhost");
   });
 
+  it("are read with encrypted keys", async () => {
+    fill(p.server, p.ca);
+    put("tls.key", locked);
+    const { cert, key } = { cert: path("tls.crt"), key: path("tls.key") };
+    const { context, changed } = follow({ identities: [{ cert, key, passphrase: "secret" }], trust: path("ca.crt") });
+    expect(await server(context)).toBe("localhost");
+    rename("tls.key", await encryptPrivateKey(next.privateKeyPem, "secret"));
+    rename("tls.crt", next.certificatePem);
+    expect((await changed()).changed).toEqual(["identities"]);
+    expect(await server(context)).toBe("next");
+  });
+
   const bad: readonly [string, () => CredentialFiles, string, string][] = [
     ["a certificate that is not there", () => ({ identities: [{ cert: path("no.crt") }] }), "ERR_TLS_PEM", "no.crt"],
     [
@@ -148,6 +164,12 @@ describe("files", () => {
     ],
     ["CAs that are none", () => ({ trust: path("tls.key") }), "ERR_TLS_PEM", "tls.key"],
     ["CRLs that are none", () => ({ trust: path("ca.crt"), crls: path("ca.crt") }), "ERR_TLS_PEM", "ca.crt"],
+    [
+      "a key that needs another pass phrase",
+      () => ({ identities: [{ cert: path("tls.crt"), key: path("locked.key"), passphrase: "wrong" }] }),
+      "ERR_TLS_PASSPHRASE",
+      "locked.key",
+    ],
     ["CRLs without CAs", () => ({ crls: path("ca.crt") }), "ERR_TLS_OPTION", "CRLs"],
     ["ticket keys of another length", () => ({ ticketKeys: path("short") }), "ERR_TLS_KEY", "short"],
   ];
@@ -155,6 +177,7 @@ describe("files", () => {
     fill(p.server, p.ca);
     put("next.key", next.privateKeyPem);
     put("short", new Uint8Array(33));
+    put("locked.key", locked);
     expect(() => credentialFiles(files())).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(name) }),
     );
