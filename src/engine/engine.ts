@@ -306,8 +306,7 @@ export class TlsEngine {
    * Judges the peer again, by what the context says now: whom to trust, revocation, the time, pre-shared keys,
    * `authorize`. One that does not hold ends the connection, with the alert that says why.
    *
-   * @returns Whether the peer still holds. Where verification is synchronous, all is done when this returns.
-   * @throws TlsError `ERR_TLS_CLOSED` before and after the connection.
+   * @returns Whether the peer still holds; rejects with `ERR_TLS_CLOSED` before and after the connection.
    */
   recheck(): Promise<boolean> {
     return recheck(this.#connection, this.#aftermath.recheck);

@@ -67,7 +67,7 @@ export function concludeClient(
   decided = false,
 ): Flow<PeerFacts> {
   const verify = () => verifyClient(config, choice, facts.peerCertificates, facts.peerOcspResponse);
-  return conclude({ config, verifier: choice.verifier, who: "client", negotiated, verify }, facts, decided);
+  return conclude({ config, verifier: choice.verifier, negotiated, verify }, facts, decided);
 }
 
 /** Verifies a client's chain, at the first handshake and at every resumption. */

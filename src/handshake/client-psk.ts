@@ -16,6 +16,7 @@ import { earlyKeys } from "./keys.ts";
 import type { Offer } from "./offer.ts";
 import { bindersLength, isKey, keyFingerprint, type PreSharedKey, pskBinder } from "./psk.ts";
 import { isFresh, isProofAccepted, MAX_TICKET_LIFETIME, type Session } from "./session.ts";
+import { assertKey } from "./verdict.ts";
 
 /** A key that may be offered. */
 export interface KnownKey {
@@ -39,12 +40,12 @@ export interface EarlyOffer {
 }
 
 /** What a client's configuration has of pre-shared keys. */
-export function clientKeys(how: Omit<ClientKeys, "offer" | "holds">): ClientKeys {
+export function clientKeys(how: Omit<ClientKeys, "offer" | "recheck">): ClientKeys {
   const keys: ClientKeys = {
     ...how,
     offer: (config) => offerKeys(config, keys),
-    holds: (config, identity, fingerprint) =>
-      how.psks.some((psk) => equal(psk.identity, identity) && isKey(config, psk, fingerprint)),
+    recheck: (config, { externalIdentity, externalFingerprint }) =>
+      assertKey(externalIdentity === undefined || isInUse(config, keys, externalIdentity, externalFingerprint)),
   };
   return keys;
 }
@@ -223,7 +224,8 @@ interface UsableKey extends KnownKey {
  * A session that may go on: still fresh, for the name wanted, and of a server that today's trust, time and name check
  * accept, or that has a key which is still in use. Anything else is forgotten.
  */
-function* usableSession(config: ClientConfig, { sessions, holds }: ClientKeys): Flow<UsableKey | undefined> {
+function* usableSession(config: ClientConfig, keys: ClientKeys): Flow<UsableKey | undefined> {
+  const { sessions } = keys;
   if (sessions === undefined) return undefined;
   const session = yield* call("session", "ERR_TLS_CALLBACK_FAILED", () => sessions.take());
   if (session === undefined || session.serverName !== config.serverName) return undefined;
@@ -233,7 +235,7 @@ function* usableSession(config: ClientConfig, { sessions, holds }: ClientKeys): 
   // RFC 8446 4.6.1: however often it has gone on, at some time the server has to show its certificate's key again.
   if (now - session.authenticatedAt >= 1000 * MAX_TICKET_LIFETIME) return undefined;
   const { externalIdentity, externalFingerprint, peerCertificates, peerOcspResponse } = session;
-  const keyInUse = externalIdentity !== undefined && holds(config, externalIdentity, externalFingerprint);
+  const keyInUse = externalIdentity !== undefined && isInUse(config, keys, externalIdentity, externalFingerprint);
   const generation = generationOf(config, config.verifier);
   let peer: PeerIdentity | undefined;
   if (!keyInUse) {
@@ -255,6 +257,16 @@ function* usableSession(config: ClientConfig, { sessions, holds }: ClientKeys): 
     authenticatedAt: session.authenticatedAt,
     obfuscatedAge: (now) => (ticketAge(session, now) + session.ageAdd) >>> 0,
   };
+}
+
+/** The external key that had this name then. */
+function isInUse(
+  config: ClientConfig,
+  { psks }: ClientKeys,
+  identity: Uint8Array,
+  fingerprint: Uint8Array | undefined,
+): boolean {
+  return psks.some((psk) => equal(psk.identity, identity) && isKey(config, psk, fingerprint));
 }
 
 /** RFC 8446 4.2.10: early data is sent under the parameters of the session. */

@@ -5,7 +5,7 @@ import { concludeClient } from "./client-authentication.ts";
 import type { HandshakeResult, PeerFacts, ServerConfig } from "./config.ts";
 import { isKey } from "./psk.ts";
 import { externalPsk } from "./server-psk.ts";
-import { keyGone, undecided } from "./verdict.ts";
+import { assertKey, undecided } from "./verdict.ts";
 
 /** The client under the configuration in force. */
 export function* recheckClient(config: ServerConfig, result: HandshakeResult): Flow<PeerFacts> {
@@ -13,7 +13,7 @@ export function* recheckClient(config: ServerConfig, result: HandshakeResult): F
   const choice = result.choice ?? config;
   if (externalIdentity !== undefined) {
     const standing = yield* externalPsk(config, externalIdentity);
-    if (standing === undefined || !isKey(config, standing, externalFingerprint)) throw keyGone();
+    assertKey(standing !== undefined && isKey(config, standing, externalFingerprint));
   } else if (peer === undefined) {
     // A callback's word is not asked for again.
     const { clientAuth } = config.onClientHello === undefined ? config : choice;

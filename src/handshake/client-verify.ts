@@ -2,7 +2,7 @@
 import type { Flow } from "../flow.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import type { ClientConfig, HandshakeResult, Negotiated, PeerFacts } from "./config.ts";
-import { conclude, keyGone, undecided } from "./verdict.ts";
+import { conclude, undecided } from "./verdict.ts";
 
 /**
  * Verifies the server's chain and name.
@@ -32,14 +32,11 @@ export function concludeServer(
   decided = false,
 ): Flow<PeerFacts> {
   const verify = () => verifyServer(config, facts.peerCertificates, facts.peerOcspResponse);
-  return conclude({ config, verifier: config.verifier, who: "server", negotiated, verify }, facts, decided);
+  return conclude({ config, verifier: config.verifier, negotiated, verify }, facts, decided);
 }
 
 /** The server of an open connection under the configuration in force. */
 export function* recheckServer(config: ClientConfig, result: HandshakeResult): Flow<PeerFacts> {
-  const { externalIdentity, externalFingerprint } = result;
-  const { preSharedKeys } = config;
-  if (externalIdentity !== undefined && !preSharedKeys?.holds(config, externalIdentity, externalFingerprint))
-    throw keyGone();
+  config.preSharedKeys?.recheck(config, result);
   return yield* concludeServer(config, undecided(result), result);
 }

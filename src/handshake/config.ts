@@ -94,8 +94,8 @@ export interface ClientKeys {
   readonly earlyData: boolean;
   /** Begins a handshake with them. */
   offer(config: ClientConfig): Flow<OfferedKeys>;
-  /** The external key that had this name then is in use still. */
-  holds(config: ClientConfig, identity: Uint8Array, fingerprint: Uint8Array | undefined): boolean;
+  /** The external key that a connection stands on must be in use still. */
+  recheck(config: ClientConfig, result: HandshakeResult): void;
 }
 
 /** A client's sessions under one configuration. */

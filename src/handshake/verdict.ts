@@ -14,7 +14,6 @@ export interface Case {
   readonly config: CommonConfig;
   /** Whose generation counts, beside the configuration's. */
   readonly verifier: CertificateVerifier;
-  readonly who: "client" | "server";
   readonly negotiated: Negotiated;
   verify(): Flow<PeerIdentity>;
 }
@@ -25,7 +24,7 @@ export interface Case {
  * @param decided - `facts` are what this function gave before: only what has been replaced since is looked at again.
  */
 export function* conclude(
-  { config, verifier, who, negotiated, verify }: Case,
+  { config, verifier, negotiated, verify }: Case,
   facts: PeerFacts,
   decided: boolean,
 ): Flow<PeerFacts> {
@@ -41,7 +40,7 @@ export function* conclude(
     const { authorize } = config;
     if (authorize !== undefined) {
       const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(peer, negotiated));
-      if (allowed !== true) throw fault("ERR_TLS_ACCESS_DENIED", peer?.subject ?? `a ${who} without a certificate`);
+      if (allowed !== true) throw fault("ERR_TLS_ACCESS_DENIED", peer?.subject ?? "a peer without a certificate");
     }
     authorizedUnder = generation;
   }
@@ -49,10 +48,10 @@ export function* conclude(
 
 /** What is known of the peer of an open connection, of no generation: everything is looked at again. */
 export function undecided(result: HandshakeResult): PeerFacts {
-  const { peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } = result;
-  return { generation: -1, peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts };
+  return { ...result, generation: -1 };
 }
 
-export function keyGone() {
-  return fault("ERR_TLS_UNKNOWN_PSK", "the pre-shared key that the connection stands on is not in use any more");
+/** @param holds - The pre-shared key that a connection stands on is in use. */
+export function assertKey(holds: boolean): void {
+  if (!holds) throw fault("ERR_TLS_UNKNOWN_PSK", "the pre-shared key is not in use any more");
 }

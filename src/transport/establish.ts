@@ -53,10 +53,9 @@ export function openClient(
   };
   if (isContext(options)) return open(options, session ?? {});
   if (session !== undefined) throw fault("ERR_TLS_OPTION", "session options twice");
-  const { earlyData, ...rest } = options;
-  const [configuration, own] = splitOptions(rest);
-  const early = earlyData === undefined ? {} : { offerEarlyData: configuration.offerEarlyData ?? true };
-  return open(prepare(withDefaults({ ...configuration, ...early }, provider)), { ...own, earlyData });
+  const [configuration, own] = splitOptions(options);
+  const early = own.earlyData === undefined ? {} : { offerEarlyData: configuration.offerEarlyData ?? true };
+  return open(prepare(withDefaults({ ...configuration, ...early }, provider)), own);
 }
 
 /** A server's session. */
@@ -90,16 +89,20 @@ export function withDefaults<T extends Defaults>(
 }
 
 /** The engine refuses what it does not know, so what concerns one connection is taken out first. */
-export function splitOptions<T extends SessionOptions>(options: T): [Omit<T, keyof SessionOptions>, SessionOptions] {
-  const { signal, handshakeTimeout, idleTimeout, maxLifetime, recheckInterval, onEvent, observer, ...configuration } =
-    options;
-  const own = { signal, handshakeTimeout, idleTimeout, maxLifetime, recheckInterval, onEvent, observer };
-  return [configuration, own];
+export function splitOptions<T extends ClientSessionOptions>(
+  options: T,
+): [Omit<T, keyof ClientSessionOptions>, ClientSessionOptions] {
+  const part = (own: boolean) => Object.fromEntries(Object.entries(options).filter(([name]) => isOwn(name) === own));
+  return [part(false) as Omit<T, keyof ClientSessionOptions>, part(true)];
+}
+
+function isOwn(name: string): boolean {
+  return SESSION_NAMES.some((known) => known === name);
 }
 
 /** A fresh engine for a session whose own options are good. */
 function engineFor(side: Side, context: EngineContext, session: ClientSessionOptions): TlsEngine {
-  const unknown = Object.keys(session).find((name) => !SESSION_NAMES.some((known) => known === name));
+  const unknown = Object.keys(session).find((name) => !isOwn(name));
   if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `a session has no option "${unknown}"`);
   checkDelays(session);
   const engine = context.engine({ observer: session.observer });

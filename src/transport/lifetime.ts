@@ -31,7 +31,7 @@ export function boundLifetime(
   const schedule = () => {
     next = quietTimers.set(() => void check(), recheckInterval);
   };
-  const tooOld = () => end(fault("ERR_TLS_MAX_LIFETIME", `${maxLifetime} ms after the handshake`));
+  const tooOld = () => end(fault("ERR_TLS_MAX_LIFETIME", `${maxLifetime} ms`));
   const last = maxLifetime > 0 ? quietTimers.set(tooOld, maxLifetime) : undefined;
   if (recheckInterval > 0) schedule();
   return () => {

@@ -313,7 +313,7 @@ class Connection {
         if (this.#requests !== undefined) return this.#requests.ask();
         throw fault("ERR_TLS_POST_HANDSHAKE_AUTH", "this is a client");
       },
-      recheck: async () => this.#engine.recheck(),
+      recheck: () => this.#engine.recheck(),
       exportKeyingMaterial: (length, label, context) => this.#engine.exportKeyingMaterial(length, label, context),
       channelBinding: (type) => this.#engine.channelBinding(type),
     };

@@ -178,8 +178,8 @@ describe("a peer that is judged again", () => {
     more[1].engine.close();
     more[0].engine.close();
     exchange(...more);
-    expect(() => more[1].engine.recheck()).toThrow(expect.objectContaining({ code: "ERR_TLS_CLOSED" }));
-    expect(() => far.engine().recheck()).toThrow(expect.objectContaining({ code: "ERR_TLS_CLOSED" }));
+    await expect(more[1].engine.recheck()).rejects.toMatchObject({ code: "ERR_TLS_CLOSED", side: "server" });
+    await expect(far.engine().recheck()).rejects.toMatchObject({ code: "ERR_TLS_CLOSED" });
   });
 
   it("is told that this side is at fault where its callback fails", async () => {
