@@ -356,6 +356,23 @@ describe("a session of before", () => {
     expect(codes(meet(near, far))[0]).toBe("UNABLE_TO_VERIFY_LEAF_SIGNATURE");
   });
 
+  it.each(["server", "client"] as const)("does not go on when a CA goes half-way: on the %s", (side) => {
+    const near = client({ sessions: sessionCache() });
+    const far = server({ tickets: { store: sealedTickets() } });
+    meet(near, far);
+    const ends: [End, End] = [end(near.engine()), end(far.engine())];
+    ends[1].engine.receive(ends[0].engine.takeOutput());
+    // Resumed: the server has decided already, and the client before it said anything.
+    expect(ends[1].engine.state).toBe("WAIT_FINISHED");
+    (side === "client" ? near : far).replace({ trust: other.certificatePem });
+    exchange(...ends);
+    expect(failure(ends[side === "client" ? 0 : 1])).toMatchObject({
+      code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      alert: "unknown_ca",
+    });
+    expect(ends[1].engine.result).toBeUndefined();
+  });
+
   it("does not go on as somebody else", () => {
     const near = client({ sessions: sessionCache() });
     const far = server({ trust: both(), tickets: { store: sealedTickets() } });
