@@ -12,13 +12,13 @@ const { exports } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
 const CLIENTS = [
   {
     name: "lean client",
-    budget: 53,
+    budget: 54,
     aim: 24,
     code: 'export { connect } from "mutls/lean";',
   },
   {
     name: "lean client, every feature",
-    budget: 58,
+    budget: 59,
     code: `import { compressedCertificates, connect, greasing, recordLimits } from "mutls/lean";
       import { postHandshakeAuthentication, preSharedKeys } from "mutls/lean";
       const features = [compressedCertificates, greasing, postHandshakeAuthentication, preSharedKeys, recordLimits];
@@ -26,7 +26,7 @@ const CLIENTS = [
   },
   {
     name: "lean client, ML-KEM",
-    budget: 60,
+    budget: 61,
     code: `import { connect, createLeanProvider } from "mutls/lean";
       import { mlKem768 } from "mutls/noble";
       const provider = createLeanProvider({ mlKem768 });
@@ -34,14 +34,14 @@ const CLIENTS = [
   },
   {
     name: "client, noble as fallback",
-    budget: 81,
+    budget: 82,
     aim: 54,
     code: `import { connect, createWebCryptoProvider } from "mutls/lean";
       import { classicalProvider } from "mutls/noble";
       const provider = createWebCryptoProvider({ fallback: classicalProvider });
       export const open = (stream, options) => connect(stream, { provider, ...options });`,
   },
-  { name: "client, also ML-KEM", budget: 92, aim: 60, code: 'export { connect } from "mutls";' },
+  { name: "client, also ML-KEM", budget: 93, aim: 60, code: 'export { connect } from "mutls";' },
 ];
 
 const sum = async (code, platform) => {
