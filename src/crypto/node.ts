@@ -59,7 +59,7 @@ import type {
   SignatureAlgorithm,
   Signer,
 } from "./provider.ts";
-import { algorithmFits, isOptional, schemeAlgorithm, schemesFor } from "./signatures.ts";
+import { algorithmFits, isOptional, schemeAlgorithm, schemesFor, signatureLengthFits } from "./signatures.ts";
 
 /** Of every AEAD here but CCM_8, in bytes. */
 const TAG_LENGTH = 16;
@@ -296,6 +296,7 @@ function verify(
   try {
     const key = importKey(spki);
     if (key === undefined || !algorithmFits(algorithm, key.algorithm)) return false;
+    if (!signatureLengthFits(key.algorithm, signature)) return false;
     return verifyOnce(digestName(algorithm), message, withParameters(key.handle, algorithm), signature);
   } catch {
     // OpenSSL throws on keys and signatures that are malformed; those are not valid.

@@ -47,6 +47,14 @@ const SCHEMES: { readonly [Name in SignatureSchemeName]: Scheme } = {
   mldsa87: /* @__PURE__ */ pure("mldsa87"),
 };
 
+/**
+ * RFC 8017 8.1.2 and 8.2.2: an RSA signature is as long as the modulus. OpenSSL, and WebCrypto where it rests on that, take
+ * one of PSS without its leading zeros, too.
+ */
+export function signatureLengthFits(key: KeyAlgorithm, { length }: Uint8Array): boolean {
+  return (key.type !== "rsa" && key.type !== "rsa-pss") || length === Math.ceil(key.bits / 8);
+}
+
 /** True for a scheme, or the type of a key or an algorithm, that is not offered unless it is named. */
 export function isOptional(name: SignatureSchemeName | KeyAlgorithm["type"] | SignatureAlgorithm["type"]): boolean {
   return /^(ed448|mldsa)/.test(name);

@@ -21,7 +21,7 @@ import type {
   PublicKey,
   SignatureAlgorithm,
 } from "./provider.ts";
-import { algorithmFits } from "./signatures.ts";
+import { algorithmFits, signatureLengthFits } from "./signatures.ts";
 import {
   ecdsaSignatureFromDer,
   PublicKeyCache,
@@ -281,7 +281,7 @@ async function verify(
   const found = usable(keys, key);
   const kind = found?.algorithm;
   const feature = kind && algorithmFits(algorithm, kind) ? signatureFeature(kind, algorithm) : undefined;
-  if (found === undefined || feature === undefined) return false;
+  if (found === undefined || feature === undefined || !signatureLengthFits(found.algorithm, signature)) return false;
   const raw = kind?.type === "ec" ? ecdsaSignatureFromDer(signature, kind.curve) : signature;
   if (raw === undefined) return false;
   try {

@@ -382,6 +382,23 @@ describe.each([...PROVIDERS, OLD_BROWSER])("$name", (provider) => {
       }
     });
 
+    it("refuses signatures without their leading zeros", async () => {
+      for (const [padding, algorithm] of [
+        [RSA_PKCS1_PSS_PADDING, pss("sha256", 32)],
+        [RSA_PKCS1_PADDING, { type: "rsa-pkcs1", hash: "sha256" }],
+      ] as const) {
+        for (let round = 0; ; round++) {
+          const signed = new TextEncoder().encode(`sample ${round}`);
+          const options = { key: privateKey, padding, saltLength: 32 };
+          const signature = new Uint8Array(opensslSign("sha256", signed, options));
+          if (signature[0] !== 0) continue;
+          expect(await provider.verify(publicKey, algorithm, signed, signature)).toBe(true);
+          expect(await provider.verify(publicKey, algorithm, signed, signature.subarray(1))).toBe(false);
+          break;
+        }
+      }
+    });
+
     it("refuses keys with unusual numbers, without working for them", async () => {
       const signature = make("sha256", RSA_PKCS1_PADDING);
       const keys = {
