@@ -148,10 +148,15 @@ export class TLSSocket extends LayeredSocket implements NodeTLSSocket {
     this.#serverName = parseAddress(name) === undefined ? referenceName(name).text : undefined;
   }
 
-  /** Server only, before the certificate is chosen: other credentials than the context's. */
+  /** Other credentials than the context's: a server before its certificate is chosen, a client before it begins. */
   setKeyCert(context: unknown): void {
     const other = context instanceof SecureContext ? context : contextOf(undefined, () => context as ContextOptions);
     if (this.#result !== undefined) throw fault("ERR_TLS_OPTION", "setKeyCert after the handshake");
+    if (!this.#options.isServer) {
+      if (this.#wire !== undefined) throw fault("ERR_TLS_OPTION", "setKeyCert after a client's handshake has begun");
+      // It began with other certificates, and would speak in their name.
+      this.#session = undefined;
+    }
     this.#context = this.#context.withIdentities(other.identities);
   }
 

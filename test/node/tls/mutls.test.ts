@@ -279,6 +279,32 @@ describe("a session", () => {
     expect(other.failure?.code).toBe("ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED");
   });
 
+  it("is not another's by setKeyCert either", async () => {
+    const { port } = await open();
+    const { session } = await meet({ port });
+    let late: unknown;
+    const socket = connect({
+      ...good(),
+      port,
+      session,
+      checkServerIdentity: () => {
+        try {
+          socket.setKeyCert(p.client);
+        } catch (error) {
+          late = error;
+        }
+        return undefined;
+      },
+    });
+    expect(Buffer.isBuffer(socket.getSession())).toBe(true);
+    socket.setKeyCert(p.stranger);
+    expect(socket.getSession()).toBe(undefined);
+    const [error] = await once(socket, "error");
+    expect(error.code).toBe("ERR_SSL_TLSV1_ALERT_UNKNOWN_CA");
+    expect(socket.isSessionReused()).toBe(false);
+    expect(late).toMatchObject({ message: expect.stringMatching(/has begun/) });
+  });
+
   it("does not outlive the client's trust in the server", async () => {
     const { port } = await open();
     const { session } = await meet({ port });
