@@ -48,6 +48,8 @@ const BY_CODE: Readonly<Record<string, number>> = {
   OCSP_VERIFY_NEEDED: ExitStatus.certificateStatus,
   ERR_TLS_STATUS_RESPONSE: ExitStatus.certificateStatus,
   ERR_TLS_KEY: ExitStatus.localCertificate,
+  ERR_TLS_CSR: ExitStatus.read,
+  ERR_TLS_CA_STATE: ExitStatus.caFile,
   ERR_TLS_SIGNING_FAILED: ExitStatus.localCertificate,
   ERR_TLS_HANDSHAKE_TIMEOUT: ExitStatus.timeout,
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ExitStatus.clientCertificateRequired,

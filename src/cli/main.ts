@@ -14,7 +14,19 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 };
 /** For `npm start`; in no help. */
 const HIDDEN: typeof COMMANDS = { demo: async () => (await import("./demo.ts")).demoCommand };
-const LATER: readonly string[] = ["inspect", "bench", "ca", "gateway", "relay"];
+/** Commands with commands of their own. */
+const GROUPS: Readonly<Record<string, Group>> = {
+  ca: {
+    summary: "A private CA: issues, renews, revokes.",
+    load: async () => (await import("./ca/index.ts")).CA_COMMANDS,
+  },
+};
+const LATER: readonly string[] = ["inspect", "bench", "gateway", "relay"];
+
+interface Group {
+  readonly summary: string;
+  load(): Promise<typeof COMMANDS>;
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
@@ -24,17 +36,62 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   if (name === "--version" || name === "-V") return say(`mutls ${version()}\n`);
   if (name === "--help" || name === "-h" || (name === "help" && rest[0] === undefined)) return say(await overview());
-  if (name === "help") return say(helpText(await find(rest[0] as string)));
+  if (name === "help") return help(rest);
+  const group = groupNamed(name);
+  if (group !== undefined) return runInGroup(name, group, rest);
   const command = await find(name);
   const args = parseArguments(command, rest);
   return args === undefined ? say(helpText(command)) : command.run(args);
+}
+
+function groupNamed(name: string): Group | undefined {
+  return Object.entries(GROUPS).find(([known]) => known === name)?.[1];
+}
+
+async function help([name = "", ...rest]: readonly string[]): Promise<number> {
+  const group = groupNamed(name);
+  if (group === undefined) return say(helpText(await find(name)));
+  return runInGroup(name, group, [...rest.slice(0, 1), "--help"]);
+}
+
+async function runInGroup(name: string, group: Group, [second, ...rest]: readonly string[]): Promise<number> {
+  const commands = await group.load();
+  if (second === undefined) {
+    process.stderr.write(await groupOverview(name, group));
+    return ExitStatus.usage;
+  }
+  if (second === "--help" || second === "-h") return say(await groupOverview(name, group));
+  const load = Object.entries(commands).find(([known]) => known === second)?.[1];
+  if (load === undefined) {
+    const close = nearest(second, Object.keys(commands));
+    const hint = close === undefined ? `see: mutls ${name} --help` : `did you mean ${close}?`;
+    throw usage(`mutls ${name} has no command ${second}`, hint);
+  }
+  const command = await load();
+  const args = parseArguments(command, rest);
+  return args === undefined ? say(helpText(command)) : command.run(args);
+}
+
+async function groupOverview(name: string, group: Group): Promise<string> {
+  const commands = await Promise.all(Object.values(await group.load()).map((load) => load()));
+  return [
+    `usage: mutls ${name} COMMAND [flags]`,
+    "",
+    group.summary,
+    "",
+    "commands:",
+    ...commands.map((command) => `  ${`${command.name} ${command.synopsis}`.padEnd(32)}  ${command.summary}`),
+    "",
+    `mutls ${name} COMMAND --help says more.`,
+    "",
+  ].join("\n");
 }
 
 async function find(name: string): Promise<Command> {
   const load = Object.entries({ ...COMMANDS, ...HIDDEN }).find(([known]) => known === name)?.[1];
   if (load !== undefined) return load();
   if (LATER.includes(name)) throw usage(`mutls ${name} is not supported yet`, "see: mutls --help");
-  const close = nearest(name, Object.keys(COMMANDS));
+  const close = nearest(name, [...Object.keys(COMMANDS), ...Object.keys(GROUPS)]);
   throw usage(`mutls has no command ${name}`, close === undefined ? "see: mutls --help" : `did you mean ${close}?`);
 }
 
@@ -47,6 +104,7 @@ async function overview(): Promise<string> {
     "",
     "commands:",
     ...commands.map(({ name, synopsis, summary }) => `  ${`${name} ${synopsis}`.padEnd(32)}  ${summary}`),
+    ...Object.entries(GROUPS).map(([name, { summary }]) => `  ${`${name} …`.padEnd(32)}  ${summary}`),
     "",
     `not supported yet: ${LATER.join(", ")}`,
     "",

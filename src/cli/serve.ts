@@ -209,7 +209,7 @@ async function attend(
   }
 }
 
-function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+export function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     const onError = (error: Error) => {
       const taken = "code" in error && error.code === "EADDRINUSE";
@@ -227,7 +227,7 @@ function listen(server: Server, host: string, port: number): Promise<AddressInfo
 }
 
 /** Until a signal comes; connections that are open then are cut. */
-function stopped(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
+export function stopped(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
   const signals = onSignals();
   return new Promise((resolve) => {
     server.once("close", () => {

@@ -22,7 +22,7 @@ const MAX_UNHANDLED = 16;
 const MAX_NUMBER = 20;
 
 /** CRLReason by number, RFC 5280 5.3.1. */
-const REASONS = [
+export const REVOCATION_REASONS = [
   "unspecified",
   "keyCompromise",
   "cACompromise",
@@ -37,7 +37,7 @@ const REASONS = [
 ] as const;
 
 /** Why a certificate was revoked, RFC 5280 5.3.1. */
-export type RevocationReason = NonNullable<(typeof REASONS)[number]>;
+export type RevocationReason = NonNullable<(typeof REVOCATION_REASONS)[number]>;
 
 /** One entry of a CRL. */
 export interface RevokedCertificate {
@@ -87,6 +87,13 @@ export interface CertificateRevocationList {
  *
  * @param der - The CRL, DER, at most 64 MiB.
  * @throws TlsError `CRL_PARSE_ERROR` when it is not DER or breaks RFC 5280 5.1.
+ *
+ * @example
+ * ```ts
+ * const key = await generateKeyPair("P-256");
+ * const root = { certificate: await createRoot({ subject: "example root" }, key), signer: key };
+ * console.log(parseCrl(await createCrl({ number: 8n, revoked: [] }, root)).crlNumber); // 8
+ * ```
  */
 export function parseCrl(der: Uint8Array): CertificateRevocationList {
   try {
@@ -191,7 +198,7 @@ const CRL_EXTENSIONS: Readonly<
 
 /** Reason by its number; `undefined` where there is none such. */
 export function reasonName(number: number): RevocationReason | undefined {
-  return REASONS[number];
+  return REVOCATION_REASONS[number];
 }
 
 function readValues(extensions: readonly Extension[], issuer: DistinguishedName): CrlValues {

@@ -60,8 +60,8 @@ const NONCE = "1.3.6.1.5.5.7.48.1.2";
 const SHA1_IDENTIFIER = "300906052b0e03021a0500";
 const NONCE_OID = "06092b0601050507300102";
 
-/** RFC 6960 4.2.1, by number. */
-const STATUSES = [
+/** OCSPResponseStatus by number, RFC 6960 4.2.1. */
+export const OCSP_STATUSES = [
   "successful",
   "malformedRequest",
   "internalError",
@@ -69,7 +69,7 @@ const STATUSES = [
   undefined,
   "sigRequired",
   "unauthorized",
-];
+] as const;
 
 /** RFC 6960 4.4 and RFC 6962 3.3, RFC 9654: nothing in them changes what a status means. */
 const RESPONSE_EXTENSIONS = [NONCE, "1.3.6.1.5.5.7.48.1.9"];
@@ -116,7 +116,7 @@ export function identifies(
   certId: CertId,
   subject: OcspSubject,
   issuer: { publicKey: PublicKey },
-  { hashes }: CryptoProvider,
+  { hashes }: Pick<CryptoProvider, "hashes">,
 ): boolean {
   const name = HASHES[certId.hash];
   const hash = name === "sha1" ? { digest: sha1 } : name && hashes[name];
@@ -154,7 +154,7 @@ export function parseOcspResponse(der: Uint8Array): OcspResponse {
   const status = response.smallInteger(Tag.enumerated);
   const wrapped = response.optional(contextConstructed(0));
   response.finish("the OCSPResponse");
-  if (status !== 0) throw malformed(`the responder answers ${STATUSES[status] ?? status}`);
+  if (status !== 0) throw malformed(`the responder answers ${OCSP_STATUSES[status] ?? status}`);
   if (wrapped === undefined) throw malformed("a successful response without content");
   const bytes = wrapped.sequence();
   wrapped.finish("the response's bytes");
@@ -229,7 +229,8 @@ function readSingle(single: DerReader, unhandled: Set<string>): SingleResponse {
   return { certId, ...readStatus(tag, content), thisUpdate, nextUpdate };
 }
 
-function readCertId(sequence: DerReader): CertId {
+/** CertID's contents. */
+export function readCertId(sequence: DerReader): CertId {
   const algorithm = sequence.sequence();
   const hash = algorithm.oid();
   // NULL or nothing.
@@ -284,7 +285,7 @@ function readTime(reader: DerReader): number {
 }
 
 /** Contents of the key's BIT STRING, which certIDs and responders hash. */
-function keyBits({ spki }: PublicKey): Uint8Array {
+export function keyBits({ spki }: PublicKey): Uint8Array {
   const sequence = new DerReader(spki).sequence();
   sequence.raw();
   return sequence.bitStringBytes();

@@ -8,7 +8,6 @@ import { derEncode, Tag } from "../../src/bytes/der.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import { TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
-import { encodeOid, encodeSequence, extension, generalName } from "../../src/pki/encode.ts";
 import { type CertificateRevocationList, parseCrl } from "../../src/x509/crl.ts";
 import { parseOcspResponse } from "../../src/x509/ocsp.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
@@ -16,6 +15,7 @@ import { rfc5280Profile, webpkiProfile } from "../../src/x509/profiles.ts";
 import { revocationChecker } from "../../src/x509/revocation.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { trustVerifier, type VerifyRequest } from "../../src/x509/verifier.ts";
+import { encodeOid, encodeSequence, extension, generalName } from "../support/der.ts";
 import { makeAuthority, makeCertificate, type TestCertificate, type TestCertificateOptions } from "../support/pki.ts";
 import { Random } from "../support/random.ts";
 import {

@@ -9,12 +9,12 @@ import { toHex } from "../../src/bytes/hex.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
 import { settle } from "../../src/flow.ts";
-import { encodeNumber, encodeOid, encodeTime, extension } from "../../src/pki/encode.ts";
 import { createThrowawayAuthority } from "../../src/pki/index.ts";
 import { KeyUsage } from "../../src/x509/certificate.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { trustVerifier } from "../../src/x509/verifier.ts";
+import { encodeNumber, encodeOid, encodeTime, extension } from "../support/der.ts";
 import { missing } from "../support/needs.ts";
 
 const openssl = (...parameters: string[]): string => execFileSync("openssl", parameters, { encoding: "utf8" });

@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const { exports, sideEffects } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
 
 /** For Node alone. */
-const NODE_ONLY = ["./node", "./tls", "./package.json"];
+const NODE_ONLY = ["./node", "./tls", "./ca", "./package.json"];
 const entries = Object.keys(exports).filter((name) => !NODE_ONLY.includes(name));
 
 /** Conditions with which bundlers for each platform resolve packages. */
@@ -44,10 +44,14 @@ async function bundled(contents: string, conditions: readonly string[] = []) {
 const everything = (name: string) => `import * as all from "./${source(name)}"; globalThis.keep?.(all);`;
 
 /**
- * noble's curves look for randomness as they are loaded, and need none there: see SECURITY.md on blinding. Nothing else of
- * the host is asked for.
+ * What an entry point asks for as it is loaded. noble's curves look for randomness, and need none there: see SECURITY.md on
+ * blinding. pkijs looks for WebCrypto and for Node to set up an engine of its own, which nothing here uses.
  */
-const LOOKS_FOR_RANDOMNESS = [".", "./noble"];
+const ASKED_FOR: Readonly<Record<string, readonly string[]>> = {
+  ".": ["crypto"],
+  "./noble": ["crypto"],
+  "./pki": ["crypto", "process"],
+};
 
 /** What every JavaScript engine has, whatever runs it. */
 const LANGUAGE = new Set<string>(runInContext("Object.getOwnPropertyNames(globalThis)", createContext({})));
@@ -60,7 +64,11 @@ function touched(code: string): string[] {
   const found: string[] = [];
   const host = { ...TEXT };
   for (const name of HOST) {
-    Object.defineProperty(host, name, { configurable: true, get: () => void found.push(name) });
+    const get = () => {
+      found.push(name);
+      return name === "crypto" ? {} : undefined;
+    };
+    Object.defineProperty(host, name, { configurable: true, get });
   }
   const context = createContext(Object.assign(host, { touch: (name: string) => found.push(name) }));
   runInContext(
@@ -92,7 +100,7 @@ describe("entry points", () => {
       const { code } = await bundled(everything(name));
       const asked = new Set(touched(code));
       asked.delete("keep");
-      expect([...asked]).toEqual(LOOKS_FOR_RANDOMNESS.includes(name) ? ["crypto"] : []);
+      expect([...asked]).toEqual(ASKED_FOR[name] ?? []);
     });
   });
 
@@ -155,6 +163,16 @@ describe("entry points", () => {
       const found = await brought(`connect, ${name}`);
       expect([name, modules.filter((module) => !found.includes(module))]).toEqual([name, []]);
     }
+  });
+
+  it("have neither pkijs nor asn1js where nothing is issued", async () => {
+    const issuing = async (name: string) => {
+      const { modules } = await bundled(everything(name));
+      return modules.filter((path) =>
+        /node_modules\/(pkijs|asn1js|@peculiar\/utils|bytestreamjs)\/|src\/pki\//.test(path),
+      );
+    };
+    for (const name of entries) expect((await issuing(name)).length > 0, name).toBe(name === "./pki");
   });
 
   it.each(["connect, nobleProvider", "createWebCryptoProvider, nobleProvider"])(

@@ -2,6 +2,8 @@
 
 import { derEncode, Tag } from "../../src/bytes/der.ts";
 import { writePem } from "../../src/bytes/pem.ts";
+import { type CertificateSigner, generateKeyPair, type IssuedKeyKind, type KeyPair } from "../../src/pki/keys.ts";
+import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
 import {
   type ExtensionInput,
   encodeName,
@@ -10,10 +12,8 @@ import {
   extension,
   generalName,
   type SubjectInput,
-} from "../../src/pki/encode.ts";
-import { issueCertificate, keyIdentifier, randomSerialNumber } from "../../src/pki/issue.ts";
-import { type CertificateSigner, generateKeyPair, type IssuedKeyKind, type KeyPair } from "../../src/pki/keys.ts";
-import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
+} from "./der.ts";
+import { issueCertificate, keyIdentifier, randomSerialNumber } from "./issue.ts";
 
 /** A certificate with its key, ready to issue others or to be presented. */
 export interface TestCertificate {

@@ -2,6 +2,8 @@
 import { createHash } from "node:crypto";
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { contextConstructed, contextPrimitive, DerReader, derEncode, Tag } from "../../src/bytes/der.ts";
+import type { CertificateSigner } from "../../src/pki/keys.ts";
+import { parseCertificate } from "../../src/x509/parse.ts";
 import {
   type ExtensionInput,
   encodeBitString,
@@ -12,9 +14,7 @@ import {
   encodeTime,
   extension,
   generalName,
-} from "../../src/pki/encode.ts";
-import type { CertificateSigner } from "../../src/pki/keys.ts";
-import { parseCertificate } from "../../src/x509/parse.ts";
+} from "./der.ts";
 import { DAY, type TestCertificate } from "./pki.ts";
 
 /** Contents of a certificate's serial number. */

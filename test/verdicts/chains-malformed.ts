@@ -1,14 +1,7 @@
 /** Chains of which one certificate is not as RFC 5280 4.1 and X.690 want it written. */
 import { concat, utf8 } from "../../src/bytes/bytes.ts";
 import { derEncode, Tag } from "../../src/bytes/der.ts";
-import {
-  encodeBitString,
-  encodeNumber,
-  encodeOid,
-  encodeSequence,
-  extension,
-  generalName,
-} from "../../src/pki/encode.ts";
+import { encodeBitString, encodeNumber, encodeOid, encodeSequence, extension, generalName } from "../support/der.ts";
 import { type ChainKind, kind } from "./chain.ts";
 import { HOST, type MakeOptions, unknownExtension } from "./maker.ts";
 

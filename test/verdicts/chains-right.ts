@@ -2,8 +2,8 @@
 
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { derEncode } from "../../src/bytes/der.ts";
-import { encodeSequence, extension, generalName } from "../../src/pki/encode.ts";
 import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
+import { encodeSequence, extension, generalName } from "../support/der.ts";
 import { type Chain, type ChainKind, chain, kind, path } from "./chain.ts";
 import { addressRange, policies, policyConstraints } from "./extensions.ts";
 import { DAY, HOST, type Maker, NOW, unknownExtension } from "./maker.ts";

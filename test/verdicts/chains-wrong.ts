@@ -1,7 +1,7 @@
 /** Chains of which one certificate breaks one rule: validity, signatures, issuers, purposes, keys, names. */
 import { derEncode, Tag } from "../../src/bytes/der.ts";
-import { encodeOid, encodeSequence, extension, generalName } from "../../src/pki/encode.ts";
 import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
+import { encodeOid, encodeSequence, extension, generalName } from "../support/der.ts";
 import { type Chain, type ChainKind, chain, kind, path } from "./chain.ts";
 import { addressRange, inhibitAny, policies, policyConstraints, policyMapping, registeredId } from "./extensions.ts";
 import { DAY, HOST, type Made, type Maker, NOW, unknownExtension } from "./maker.ts";

@@ -1,6 +1,6 @@
 /** Extensions and names that certificates of tests have and nobody should be issued. */
 import { derEncode } from "../../src/bytes/der.ts";
-import { type ExtensionInput, encodeNumber, encodeOid, encodeSequence } from "../../src/pki/encode.ts";
+import { type ExtensionInput, encodeNumber, encodeOid, encodeSequence } from "../support/der.ts";
 
 /** iPAddress of a constraint: address and mask. */
 export function addressRange(...bytes: readonly number[]): Uint8Array {

@@ -6,6 +6,7 @@ import { p256, p384 } from "@noble/curves/nist.js";
 import { concat } from "../../src/bytes/bytes.ts";
 import { contextConstructed, derEncode, Tag } from "../../src/bytes/der.ts";
 import { fromHex } from "../../src/bytes/hex.ts";
+import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
 import {
   type ExtensionInput,
   encodeBitString,
@@ -19,8 +20,7 @@ import {
   extension,
   generalName,
   type SubjectInput,
-} from "../../src/pki/encode.ts";
-import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
+} from "../support/der.ts";
 import type { Random } from "../support/random.ts";
 
 /** The moment at which all chains are judged, ms since the epoch. */

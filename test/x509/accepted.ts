@@ -1,6 +1,7 @@
 /** Chains that are accepted, some of them against appearances. */
-import { generalName } from "../../src/pki/encode.ts";
+
 import { KeyPurpose } from "../../src/x509/certificate.ts";
+import { generalName } from "../support/der.ts";
 import { DAY, makeAuthority, makeCertificate, makeWeakRsa } from "../support/pki.ts";
 import {
   type Case,

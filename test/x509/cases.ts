@@ -4,9 +4,9 @@ import { utf8 } from "../../src/bytes/bytes.ts";
 import { contextConstructed, derEncode, Tag } from "../../src/bytes/der.ts";
 import type { RejectionCode } from "../../src/causes.ts";
 import type { AlertName } from "../../src/errors.ts";
-import { encodeOid, extension, generalName } from "../../src/pki/encode.ts";
 import { KeyPurpose } from "../../src/x509/certificate.ts";
 import type { TrustVerifierOptions } from "../../src/x509/verifier.ts";
+import { encodeOid, extension, generalName } from "../support/der.ts";
 import { makeAuthority, makeCertificate, type TestCertificate, type TestCertificateOptions } from "../support/pki.ts";
 
 /** Whose certificate is judged. */

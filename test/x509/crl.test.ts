@@ -2,10 +2,10 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { derEncode, Tag } from "../../src/bytes/der.ts";
 import { TlsError } from "../../src/errors.ts";
-import { encodeSequence } from "../../src/pki/encode.ts";
 import { parseCrl } from "../../src/x509/crl.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { mutateBytes } from "../fuzz/mutate.ts";
+import { encodeSequence } from "../support/der.ts";
 import { makeAuthority, makeCertificate, type TestCertificate } from "../support/pki.ts";
 import { Random } from "../support/random.ts";
 import { makeCrl, scope, serialOf, type TestCrlOptions, unknownCritical } from "../support/status.ts";

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { contextConstructed, derEncode } from "../../src/bytes/der.ts";
-import { encodeName, encodeSequence, generalName } from "../../src/pki/encode.ts";
 import { DistinguishedName } from "../../src/x509/distinguished.ts";
 import { readDistributionPoints } from "../../src/x509/distribution.ts";
+import { encodeName, encodeSequence, generalName } from "../support/der.ts";
 
 it("a distribution point has each CRL issuer once, however it is written", () => {
   const issuers = ["a", "b", "A", "a"].map((name) => generalName.directory(name));

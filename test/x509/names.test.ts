@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { derEncode, Tag } from "../../src/bytes/der.ts";
 import { TlsError } from "../../src/errors.ts";
-import { encodeName, encodeOid, encodeSequence, generalName } from "../../src/pki/encode.ts";
 import { formatAddress, parseAddress } from "../../src/x509/address.ts";
 import { DistinguishedName } from "../../src/x509/distinguished.ts";
 import { matchesHost, matchName, referenceName } from "../../src/x509/names.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
+import { encodeName, encodeOid, encodeSequence, generalName } from "../support/der.ts";
 import { makeCertificate } from "../support/pki.ts";
 
 async function certificateFor(...names: Uint8Array[]) {

@@ -6,16 +6,9 @@ import { contextConstructed, contextPrimitive, DerReader, derEncode, Tag } from 
 import { toHex } from "../../src/bytes/hex.ts";
 import { readPem } from "../../src/bytes/pem.ts";
 import { TlsError } from "../../src/errors.ts";
-import {
-  encodeExtension,
-  encodeName,
-  encodeOid,
-  encodeSequence,
-  extension,
-  generalName,
-} from "../../src/pki/encode.ts";
 import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
+import { encodeExtension, encodeName, encodeOid, encodeSequence, extension, generalName } from "../support/der.ts";
 import { makeAuthority, makeCertificate, type TestCertificate } from "../support/pki.ts";
 
 let root: TestCertificate;

@@ -6,12 +6,12 @@ import { nodeProvider } from "../../src/crypto/node.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import { TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
-import { extension, generalName } from "../../src/pki/encode.ts";
 import { generateKeyPair } from "../../src/pki/keys.ts";
 import { KeyUsage } from "../../src/x509/certificate.ts";
 import type { PeerIdentity } from "../../src/x509/identity.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { acceptAnyVerifier, type TrustVerifierOptions, trustVerifier } from "../../src/x509/verifier.ts";
+import { extension, generalName } from "../support/der.ts";
 import { makeAuthority, makeCertificate, type TestCertificate } from "../support/pki.ts";
 
 let root: TestCertificate;

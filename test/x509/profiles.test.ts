@@ -6,13 +6,13 @@ import { contextConstructed, contextPrimitive, DerReader, derEncode, Tag } from 
 import { nodeProvider } from "../../src/crypto/node.ts";
 import { TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
-import { encodeOid, encodeSequence, extension, generalName } from "../../src/pki/encode.ts";
 import { generateKeyPair } from "../../src/pki/keys.ts";
 import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
 import { rfc5280Profile, webpkiProfile } from "../../src/x509/profiles.ts";
 import { strictTls } from "../../src/x509/purposes.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { type TrustVerifierOptions, trustVerifier } from "../../src/x509/verifier.ts";
+import { encodeOid, encodeSequence, extension, generalName } from "../support/der.ts";
 import {
   makeAuthority,
   makeCertificate,

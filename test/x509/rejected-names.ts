@@ -1,6 +1,6 @@
 /** One chain for each way in which a name can lie outside name constraints. */
 import { derEncode } from "../../src/bytes/der.ts";
-import { encodeOid, extension, generalName } from "../../src/pki/encode.ts";
+import { encodeOid, extension, generalName } from "../support/der.ts";
 import { makeAuthority, makeCertificate } from "../support/pki.ts";
 import {
   type Case,

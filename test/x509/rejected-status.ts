@@ -1,10 +1,10 @@
 /** One chain for each way in which revocation, pins, profiles, limits and syntax refuse it. */
 import { concat } from "../../src/bytes/bytes.ts";
 import { writePem } from "../../src/bytes/pem.ts";
-import { encodeBitString, encodeOid, encodeSequence } from "../../src/pki/encode.ts";
 import { KeyUsage } from "../../src/x509/certificate.ts";
 import { rfc5280Profile } from "../../src/x509/profiles.ts";
 import { type RevocationOptions, revocationChecker } from "../../src/x509/revocation.ts";
+import { encodeBitString, encodeOid, encodeSequence } from "../support/der.ts";
 import { DAY, makeAuthority, makeCertificate, type TestCertificate } from "../support/pki.ts";
 import {
   distributionPoint,

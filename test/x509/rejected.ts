@@ -1,6 +1,7 @@
 /** One chain for each rule of path validation, broken in that alone. */
-import { encodeOid, encodeSequence, generalName } from "../../src/pki/encode.ts";
+
 import { KeyUsage } from "../../src/x509/certificate.ts";
+import { encodeOid, encodeSequence, generalName } from "../support/der.ts";
 import { DAY, makeAuthority, makeCertificate, makeWeakRsa } from "../support/pki.ts";
 import { criticalUnknown, leaf, middle, other, type Rejected, root, under, unspecified } from "./cases.ts";
 

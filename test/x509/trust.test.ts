@@ -2,10 +2,10 @@ import tls from "node:tls";
 import { beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { derEncode, Tag } from "../../src/bytes/der.ts";
-import { encodeOid, encodeSequence } from "../../src/pki/encode.ts";
 import { DistinguishedName } from "../../src/x509/distinguished.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { trustStore } from "../../src/x509/trust.ts";
+import { encodeOid, encodeSequence } from "../support/der.ts";
 import { makeAuthority, type TestCertificate } from "../support/pki.ts";
 
 let a: TestCertificate;

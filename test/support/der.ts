@@ -1,5 +1,5 @@
 /** DER of what certificates are made of (RFC 5280 4.1, 4.2). Values are this side's own, so nothing here is defensive. */
-import { concat, utf8 } from "../bytes/bytes.ts";
+import { concat, utf8 } from "../../src/bytes/bytes.ts";
 import {
   contextConstructed,
   contextPrimitive,
@@ -8,11 +8,11 @@ import {
   derOid as encodeOid,
   derSequence as encodeSequence,
   Tag,
-} from "../bytes/der.ts";
-import { fault } from "../errors.ts";
-import { parseAddress } from "../x509/address.ts";
+} from "../../src/bytes/der.ts";
+import { fault } from "../../src/errors.ts";
+import { parseAddress } from "../../src/x509/address.ts";
 
-export { derNumber as encodeNumber, derOid as encodeOid, derSequence as encodeSequence } from "../bytes/der.ts";
+export { derNumber as encodeNumber, derOid as encodeOid, derSequence as encodeSequence } from "../../src/bytes/der.ts";
 
 /** INTEGER of a non-negative big-endian magnitude. */
 export function encodeInteger(magnitude: Uint8Array): Uint8Array {

@@ -1,5 +1,6 @@
 /** Makes certificates: fields in, signed DER out (RFC 5280 4.1). */
-import { contextConstructed, DerReader, derEncode } from "../bytes/der.ts";
+import { contextConstructed, DerReader, derEncode } from "../../src/bytes/der.ts";
+import type { CertificateSigner } from "../../src/pki/keys.ts";
 import {
   type ExtensionInput,
   encodeBitString,
@@ -8,8 +9,7 @@ import {
   encodeNumber,
   encodeSequence,
   encodeTime,
-} from "./encode.ts";
-import type { CertificateSigner } from "./keys.ts";
+} from "./der.ts";
 
 /** What stands in a certificate of version 3. */
 export interface CertificateFields {

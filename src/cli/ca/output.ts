@@ -1,0 +1,93 @@
+/** What the commands of `mutls ca` write: files, and a few plain lines about certificates. */
+import { existsSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { TlsError } from "../../errors.ts";
+import { replaceFile } from "../../node/ca/files.ts";
+import type { CertificateAuthority, IssuedCertificate } from "../../node/ca/index.ts";
+import { formatAddress } from "../../x509/address.ts";
+import type { Certificate } from "../../x509/certificate.ts";
+import { CliError, ExitStatus, usage } from "../exit.ts";
+import type { Arguments } from "../flags.ts";
+import { oneLine } from "../report.ts";
+
+/** The text of a file. */
+export function readText(file: string, what: string): string {
+  return readBytes(file, what).toString();
+}
+
+/** The content of a file. */
+export function readBytes(file: string, what: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new CliError(ExitStatus.read, `cannot read the ${what}: ${(error as Error).message}`);
+  }
+}
+
+/** Refuses to go on when a file is there that would be lost. To be asked before anything is issued. */
+export function checkFree(args: Arguments, files: readonly string[]): void {
+  const taken = files.find((file) => existsSync(file));
+  if (taken !== undefined && !args.has("force")) throw usage(`${taken} is there already`, "--force writes over it");
+}
+
+/** Writes files that only their owner may read where they hold keys; whole or not at all. */
+export async function writeFiles(files: Readonly<Record<string, string>>): Promise<void> {
+  for (const [file, content] of Object.entries(files)) {
+    try {
+      await replaceFile(file, content, content.includes("PRIVATE KEY-----") ? 0o600 : 0o644);
+    } catch (error) {
+      throw new CliError(ExitStatus.write, `cannot write ${file}: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** What belongs behind `--cert`: the certificate with its chain. */
+export function chainOf(authority: CertificateAuthority, { pem }: IssuedCertificate): string {
+  return pem + authority.chainPem;
+}
+
+/** One line about a certificate: serial number, kind, whom it names, until when. */
+export function describe({ serial, profile, certificate, revocation }: IssuedCertificate): string {
+  const now = Date.now();
+  const ended = certificate.notAfter < now;
+  const state =
+    revocation !== undefined
+      ? `revoked ${timeText(revocation.revokedAt)}, ${revocation.reason}`
+      : `${ended ? "expired" : "until"} ${timeText(certificate.notAfter)}`;
+  return oneLine(`${serial}  ${profile.padEnd(12)}  ${nameText(certificate)}  ${state}`);
+}
+
+/** Subject and names. */
+function nameText({ subject, subjectAltName }: Certificate): string {
+  const names = namesText(subjectAltName);
+  return [...(subject.empty ? [] : [subject.text]), ...(names.length === 0 ? [] : [`(${names.join(", ")})`])].join(" ");
+}
+
+/** Names with their forms, as text. */
+export function namesText(names: Certificate["subjectAltName"]): string[] {
+  if (names === undefined) return [];
+  return [...names.dns, ...names.ip.map(formatAddress), ...names.email, ...names.uri];
+}
+
+export function timeText(time: number): string {
+  return new Date(time).toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+export function say(...lines: readonly string[]): void {
+  process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+}
+
+/** The file's name without its folder and ending. */
+export function stem(file: string): string {
+  return basename(file).replace(/\.[^.]+$/, "");
+}
+
+/** A library's refusal with the file that it is about. */
+export async function about<T>(file: string, status: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof TlsError) throw new CliError(status, `${file}: ${error.message}`);
+    throw error;
+  }
+}
