@@ -15,6 +15,7 @@ export default {
     "test/**/*.test.ts",
     "test/{runtimes,browser}/*-main.ts",
     "test/interop/peers/{node,tool}.mjs",
+    "test/node/ca/worker.mjs",
   ],
   project: ["src/**/*.ts", "test/**/*.{ts,mjs}", "bench/**/*.{ts,mjs}", "vectors/**/*.ts"],
   // Not packages: peers that the tests skip, by name, where they are missing, and what they are set up with.

@@ -55,8 +55,8 @@ export interface RootInput {
   readonly constraints?: extension.ConstraintsInput | undefined;
 }
 
-/** How far back certificates begin: clocks differ. */
-const SKEW = 5 * 60_000;
+/** How far back certificates begin, ms: clocks differ. */
+export const SKEW = 5 * 60_000;
 
 /**
  * A self-signed CA certificate, DER.

@@ -1,7 +1,9 @@
 /** `mutls ca …`: its commands by name. */
+import { TlsError } from "../../errors.ts";
+import { CliError, exitStatus } from "../exit.ts";
 import type { Command } from "../flags.ts";
 
-export const CA_COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   quick: async () => (await import("./quick.ts")).quickCommand,
   init: async () => (await import("./init.ts")).initCommand,
   issue: async () => (await import("./issue.ts")).issueCommand,
@@ -13,3 +15,23 @@ export const CA_COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   ocsp: async () => (await import("./status.ts")).ocspCommand,
   list: async () => (await import("./status.ts")).listCommand,
 };
+
+export const CA_COMMANDS: typeof COMMANDS = Object.fromEntries(
+  Object.entries(COMMANDS).map(([name, load]) => [name, async () => plainly(await load())]),
+);
+
+/** A refusal is about what was asked for: alerts and codes, which name it for programs, say nothing to people here. */
+function plainly(command: Command): Command {
+  return {
+    ...command,
+    run: async (args) => {
+      try {
+        return await command.run(args);
+      } catch (error) {
+        if (!(error instanceof TlsError) || error.detail === undefined) throw error;
+        const hint = error.code === "ERR_TLS_KEY" ? "--pass or MUTLS_CA_PASS opens an encrypted key" : undefined;
+        throw new CliError(exitStatus(error, false), error.detail, hint);
+      }
+    },
+  };
+}

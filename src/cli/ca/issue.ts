@@ -23,7 +23,7 @@ import {
   PROFILE_FLAG,
   profileOf,
 } from "./flags.ts";
-import { about, chainOf, checkFree, describe, readText, say, writeFiles } from "./output.ts";
+import { about, chainOf, checkFree, describe, fileName, readText, say, writeFiles } from "./output.ts";
 
 export const issueCommand: Command = {
   name: "ca issue",
@@ -44,7 +44,7 @@ export const issueCommand: Command = {
   ],
   run: async (args) => {
     const name = args.positionals[0] as string;
-    const out = args.get("out") ?? name.replace(/[/\\]/g, "_");
+    const out = args.get("out") ?? fileName(name);
     const profile = profileOf(args);
     if (profile === "intermediate")
       throw usage("a CA below makes its own key", "mutls ca csr there, mutls ca sign here");

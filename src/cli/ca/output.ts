@@ -1,6 +1,5 @@
 /** What the commands of `mutls ca` write: files, and a few plain lines about certificates. */
 import { existsSync, readFileSync } from "node:fs";
-import { basename } from "node:path";
 import { TlsError } from "../../errors.ts";
 import { replaceFile } from "../../node/ca/files.ts";
 import type { CertificateAuthority, IssuedCertificate } from "../../node/ca/index.ts";
@@ -77,9 +76,9 @@ export function say(...lines: readonly string[]): void {
   process.stdout.write(lines.map((line) => `${line}\n`).join(""));
 }
 
-/** The file's name without its folder and ending. */
-export function stem(file: string): string {
-  return basename(file).replace(/\.[^.]+$/, "");
+/** What files for NAME are called unless told otherwise: it is no path. */
+export function fileName(name: string): string {
+  return name.replace(/[^\w@.*+-]/g, "_");
 }
 
 /** A library's refusal with the file that it is about. */
@@ -87,7 +86,7 @@ export async function about<T>(file: string, status: number, work: () => Promise
   try {
     return await work();
   } catch (error) {
-    if (error instanceof TlsError) throw new CliError(status, `${file}: ${error.message}`);
+    if (error instanceof TlsError) throw new CliError(status, `${file}: ${error.detail ?? error.message}`);
     throw error;
   }
 }

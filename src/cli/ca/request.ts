@@ -21,7 +21,7 @@ import {
   PROFILE_FLAG,
   profileOf,
 } from "./flags.ts";
-import { about, chainOf, checkFree, describe, readBytes, readText, say, stem, writeFiles } from "./output.ts";
+import { about, chainOf, checkFree, describe, fileName, readBytes, readText, say, writeFiles } from "./output.ts";
 
 export const csrCommand: Command = {
   name: "ca csr",
@@ -43,7 +43,7 @@ export const csrCommand: Command = {
   examples: ["mutls ca csr www --dns www.example.com", "mutls ca csr alice --key Ed25519 --email alice@example.com"],
   run: async (args) => {
     const name = args.positionals[0] as string;
-    const out = args.get("out") ?? stem(`${name}.`);
+    const out = args.get("out") ?? fileName(name);
     const given = args.get("private-key");
     if (given !== undefined && args.has("key"))
       throw usage("--key is for a new key, --private-key names one that is there");

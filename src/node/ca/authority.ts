@@ -1,9 +1,9 @@
 /** The CA of a folder at work: issues, renews, revokes, lists. Several processes may use one folder at the same time. */
 import { join } from "node:path";
 import { readPem, writePem } from "../../bytes/pem.ts";
-import { fault } from "../../errors.ts";
+import { fault, TlsError } from "../../errors.ts";
 import { createCrl } from "../../pki/crl.ts";
-import { type CertificateInput, type Issuer, issueCertificate } from "../../pki/issuer.ts";
+import { type CertificateInput, type Issuer, issueCertificate, SKEW } from "../../pki/issuer.ts";
 import { alternativeNamesOf, subjectOf } from "../../pki/names.ts";
 import { PROFILES } from "../../pki/profiles.ts";
 import { parseCrl, type RevocationReason } from "../../x509/crl.ts";
@@ -108,7 +108,12 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
   const issuer = async ({ der, keyFile }: CaCertificate): Promise<Issuer> => {
     const pem = await readOptional(join(folder, keyFile));
     if (pem === undefined) throw fault("ERR_TLS_KEY", `the CA's key ${join(folder, keyFile)} is not there`);
-    return { certificate: der, signer: await readSubjectKey(pem, passphrase) };
+    try {
+      return { certificate: der, signer: await readSubjectKey(pem, passphrase) };
+    } catch (cause) {
+      if (!(cause instanceof TlsError)) throw cause;
+      throw fault("ERR_TLS_KEY", `${join(folder, keyFile)}: ${cause.detail}`, { cause });
+    }
   };
 
   const issue = async (input: IssueInput): Promise<IssuedCertificate> => {
@@ -168,7 +173,7 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
         subject: subjectOf(certificate.subject),
         ...alternativeNamesOf(certificate.subjectAltName),
         spki: spki ?? certificate.publicKey.spki,
-        notAfter: notAfter ?? Date.now() + lifetime,
+        notAfter: notAfter ?? Date.now() - SKEW + lifetime,
       });
     },
     async revoke(written, reason = "unspecified") {
@@ -190,13 +195,13 @@ async function nextCrls(
 ): Promise<Uint8Array[]> {
   const text = (await readOptional(join(folder, NAMES.crl))) ?? "";
   const before = readPem(text).map(({ der }) => parseCrl(der));
-  const issued = await readIssued(folder);
+  const revocations = await readIssued(folder, NAMES.revoked);
   const now = Date.now();
   const crls = certificates.map(async (one) => {
     const last = before.find((crl) => crl.issuer.equals(one.certificate.subject));
     const isKeyHere = (await readOptional(join(folder, one.keyFile))) !== undefined;
     if (!isKeyHere && last !== undefined) return last.der;
-    const revoked = issued.flatMap(({ certificate, revocation }) =>
+    const revoked = revocations.flatMap(({ certificate, revocation }) =>
       revocation !== undefined &&
       isIssuer(one.certificate, certificate) &&
       !isOver(certificate.notAfter, last?.thisUpdate)

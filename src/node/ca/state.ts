@@ -53,6 +53,8 @@ export interface IssuedCertificate {
   /** Hexadecimal contents of the serial number's INTEGER. */
   readonly serial: string;
   readonly profile: ProfileName;
+  /** ms since the epoch. */
+  readonly issuedAt: number;
   readonly certificate: Certificate;
   /** PEM of the certificate alone. */
   readonly pem: string;
@@ -97,13 +99,16 @@ export async function readCaCertificates(folder: string): Promise<readonly [CaCe
   return issuing === undefined ? [root] : [issuing, root];
 }
 
-/** All certificates, in the order of their beginning. */
-export async function readIssued(folder: string): Promise<IssuedCertificate[]> {
-  const names = (await readdir(join(folder, NAMES.certificates))).filter((name) => /^[0-9a-f]+\.pem$/.test(name));
-  const all = await Promise.all(names.map((name) => readOne(folder, name.slice(0, -".pem".length))));
+/** All certificates, or only those that were revoked, in the order in which they were issued. */
+export async function readIssued(
+  folder: string,
+  which: typeof NAMES.certificates | typeof NAMES.revoked = NAMES.certificates,
+): Promise<IssuedCertificate[]> {
+  const serials = (await readdir(join(folder, which))).flatMap((name) => /^([0-9a-f]+)\.\w+$/.exec(name)?.[1] ?? []);
+  const all = await Promise.all(serials.map((serial) => readOne(folder, serial)));
   return all
     .filter((entry) => entry !== undefined)
-    .sort((a, b) => a.certificate.notBefore - b.certificate.notBefore || (a.serial < b.serial ? -1 : 1));
+    .sort((a, b) => a.issuedAt - b.issuedAt || (a.serial < b.serial ? -1 : 1));
 }
 
 /** The certificate of that serial number, if it was issued here. */
@@ -114,11 +119,14 @@ export async function readOne(folder: string, serial: string): Promise<IssuedCer
   const der = derOf(text, file);
   const profile = /^profile: (\w+)$/m.exec(text)?.[1];
   if (profile === undefined || !Object.hasOwn(PROFILES, profile)) throw broken(file, "it names no profile");
+  const issuedAt = Date.parse(/^issued: (\S+)$/m.exec(text)?.[1] ?? "");
+  if (Number.isNaN(issuedAt)) throw broken(file, "it does not say when it was issued");
   const certificate = parseCertificate(der);
   if (serialOf(certificate) !== serial) throw broken(file, "it holds a certificate of another serial number");
   return {
     serial,
     profile: profile as ProfileName,
+    issuedAt,
     certificate,
     pem: writePem("CERTIFICATE", der),
     revocation: await readRevocation(folder, serial),
@@ -127,8 +135,8 @@ export async function readOne(folder: string, serial: string): Promise<IssuedCer
 
 /** As {@link readOne} reads it. */
 export function entryText(profile: ProfileName, certificate: Uint8Array): string {
-  const { subject, notAfter } = parseCertificate(certificate);
-  const lines = [`profile: ${profile}`, `subject: ${subject.text}`, `until: ${new Date(notAfter).toISOString()}`];
+  const { subject } = parseCertificate(certificate);
+  const lines = [`profile: ${profile}`, `issued: ${new Date().toISOString()}`, `subject: ${subject.text}`];
   return `${lines.join("\n")}\n${writePem("CERTIFICATE", certificate)}`;
 }
 
