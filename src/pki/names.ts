@@ -185,8 +185,13 @@ function once(list: readonly string[] | undefined, form = (name: string) => name
 /** RFC 5280 4.2.1.6: preferred name syntax; RFC 9525 6.3: a wildcard is the whole of the leftmost label. */
 function dnsName(value: string): pkijs.GeneralName {
   const host = value.startsWith("*.") ? value.slice(2) : value;
-  if (!isDomainName(host) || (host !== value && !host.includes("."))) throw refused(`"${value}" is no DNS name`);
+  if (!isHostName(host) || (host !== value && !host.includes("."))) throw refused(`"${value}" is no DNS name`);
   return new pkijs.GeneralName({ type: 2, value });
+}
+
+/** Letters, digits and hyphens only: what is matched may have an underscore, what is issued may not (RFC 1034 3.5). */
+function isHostName(name: string): boolean {
+  return isDomainName(name) && !name.includes("_");
 }
 
 function ipAddress(value: string): pkijs.GeneralName {
@@ -197,7 +202,7 @@ function ipAddress(value: string): pkijs.GeneralName {
 
 function email(value: string): pkijs.GeneralName {
   const [, local, host] = /^([A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64})@(.{1,253})$/.exec(value) ?? [];
-  if (local === undefined || !isDomainName((host as string).toLowerCase())) {
+  if (local === undefined || !isHostName((host as string).toLowerCase())) {
     throw refused(`"${value}" is no mail address`);
   }
   return new pkijs.GeneralName({ type: 1, value });
@@ -213,7 +218,7 @@ function uri(value: string): pkijs.GeneralName {
 export function subtrees(names: AlternativeNames): pkijs.GeneralSubtree[] {
   const bases = [
     ...once(names.dnsNames, (name) => name.toLowerCase()).map((value) => {
-      if (!isDomainName(value)) throw refused(`"${value}" is no DNS name to constrain to`);
+      if (!isHostName(value)) throw refused(`"${value}" is no DNS name to constrain to`);
       return new pkijs.GeneralName({ type: 2, value });
     }),
     ...once(names.ipAddresses).map(addressRange),

@@ -1,7 +1,6 @@
 /** What certificates must be like, rule by rule with its source; what a linter such as zlint checks. */
 import { equal, latin1 } from "../../../src/bytes/bytes.ts";
 import { contextConstructed, contextPrimitive, DerReader, Tag } from "../../../src/bytes/der.ts";
-import { isDomainName } from "../../../src/x509/names.ts";
 import { all, type Element, element, type RawAlgorithm, type RawCertificate, type RawName } from "./dissect.ts";
 
 /** What a certificate is seen beside. */
@@ -395,7 +394,8 @@ export const CERTIFICATE_RULES: readonly LintRule[] = [
     return when(found !== undefined && (found.critical ?? false) !== wanted, wanted ? "not critical" : "critical");
   }),
   rule("dns_name_syntax", "RFC 5280 4.2.1.6", (certificate) => {
-    const wrong = names(certificate, 2).find(({ content: bytes }) => !isDomainName(latin1(bytes).replace(/^\*\./, "")));
+    const preferred = /^(\*\.)?(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+    const wrong = names(certificate, 2).find(({ content: bytes }) => !preferred.test(latin1(bytes)));
     return wrong && latin1(wrong.content);
   }),
   rule("ip_address_length", "RFC 5280 4.2.1.6", (certificate) =>
