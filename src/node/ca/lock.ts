@@ -5,7 +5,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "../../errors.ts";
 import { processName, processRuns } from "./processes.ts";
 
-/** How long to wait for others, ms. */
 const PATIENCE = 30_000;
 
 /**
@@ -15,10 +14,11 @@ const PATIENCE = 30_000;
  * since the later one looks after both have announced themselves. Whoever sees another that runs withdraws and tries again.
  * Names are never used again, so removing that of a dead process can never hit a living one.
  *
- * @throws TlsError `ERR_TLS_CA_STATE` when others are at it for more than half a minute.
+ * @param patience - How long to wait for others, ms.
+ * @throws TlsError `ERR_TLS_CA_STATE` when they take longer.
  */
-export async function locked<T>(folder: string, work: () => Promise<T>): Promise<T> {
-  const own = await acquire(folder);
+export async function locked<T>(folder: string, work: () => Promise<T>, patience = PATIENCE): Promise<T> {
+  const own = await acquire(folder, patience);
   try {
     return await work();
   } finally {
@@ -26,8 +26,8 @@ export async function locked<T>(folder: string, work: () => Promise<T>): Promise
   }
 }
 
-async function acquire(folder: string): Promise<string> {
-  const deadline = performance.now() + PATIENCE;
+async function acquire(folder: string, patience: number): Promise<string> {
+  const deadline = performance.now() + patience;
   for (;;) {
     if ((await others(folder, "")).length === 0) {
       const own = processName();
