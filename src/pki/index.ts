@@ -1,4 +1,6 @@
 /** `mutls/pki`: keys, requests, certificates, CRLs and OCSP answers. WebCrypto is all that it needs: it runs in pages too. */
+import "../explained.ts";
+
 export { writePem } from "../bytes/pem.ts";
 export { parseCrl } from "../x509/crl.ts";
 export { parseCertificate } from "../x509/parse.ts";

@@ -2,7 +2,7 @@
 import * as asn1js from "asn1js";
 import * as pkijs from "pkijs";
 import { contextConstructed, DerReader } from "../bytes/der.ts";
-import { nobleHashes } from "../crypto/noble-symmetric.ts";
+import { nobleSymmetric } from "../crypto/noble-symmetric.ts";
 import { sha1 } from "../crypto/sha1.ts";
 import { fault, type TlsError } from "../errors.ts";
 import { KeyPurpose } from "../x509/certificate.ts";
@@ -120,7 +120,7 @@ function readKnown(field: DerReader) {
 export function isIssuedBy(certId: CertId, issuer: Uint8Array): boolean {
   const { subject, publicKey } = parseCertificate(issuer);
   const { serialNumber } = certId;
-  return identifies(certId, { issuer: subject, serialNumber }, { publicKey }, { hashes: nobleHashes() });
+  return identifies(certId, { issuer: subject, serialNumber }, { publicKey }, nobleSymmetric());
 }
 
 /** The answer for one certificate. */

@@ -229,8 +229,8 @@ describe("errors", () => {
     const entry = entries.filter(
       (name) => name !== "./lean" && /"(\.\.?\/)+explained\.ts"/.test(readFileSync(`${root}${source(name)}`, "utf8")),
     );
-    expect(entry).toEqual([".", "./engine"]);
-    for (const name of [...entry, "./node", "./tls"]) {
+    expect(entry).toEqual([".", "./engine", "./pki"]);
+    for (const name of [...entry, "./node", "./tls", "./ca"]) {
       expect(sideEffects).toEqual(expect.arrayContaining([`./${source(name)}`, exports[name].default]));
     }
   });

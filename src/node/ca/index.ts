@@ -1,4 +1,6 @@
 /** `mutls/ca`: a private CA in a folder, for Node: what `mutls ca` does, for programs. */
+import "../../explained.ts";
+
 export {
   type CertificateAuthority,
   type IssueInput,
