@@ -17,6 +17,7 @@ need gnutls-serv gnutls-bin
 need tstclnt libnss3-tools
 need javac openjdk-17-jdk-headless
 need python3 python3
+need curl curl
 need cc gcc
 if [ "${#wanted[@]}" -gt 0 ]; then
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -52,6 +53,7 @@ fi
 rust=$!
 javac -d "$folder/java" "$peers/Peer.java"
 (cd "$peers/go" && go build -o "$folder/go-peer" .)
+(cd "$peers/go-pki" && go build -o "$folder/go-pki" .)
 wait "$rust"
 cp "$folder/rust/debug/rustls-peer" "$folder/rustls-peer"
 

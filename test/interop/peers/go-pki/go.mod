@@ -1,0 +1,3 @@
+module pki
+
+go 1.26
