@@ -20,6 +20,7 @@ import {
 import * as lean from "../../src/lean.ts";
 import { encryptPrivateKey, readPrivateKey } from "../../src/pki/pkcs8.ts";
 import { readPkcs12, writePkcs12 } from "../../src/pki/pkcs12.ts";
+import * as pki from "../../src/pki/index.ts";
 
 export type Kind = "P-256" | "P-384" | "P-521" | "Ed25519" | "RSA" | "RSA-PSS";
 
@@ -299,6 +300,30 @@ cases.set("PKCS#12 and encrypted keys", async (material) => {
   );
   equal([old.identities.length, old.certificates.length, old.mac], [1, 1, "sha1"]);
 });
+
+for (const kind of ["P-256", "P-384", "Ed25519"] as const) {
+  cases.set(`a key of ${kind} that nobody can read: request, certificate, handshake, CRL`, async (material) => {
+    const algorithm = kind === "Ed25519" ? { name: kind } : { name: "ECDSA", namedCurve: kind };
+    const pair = (await crypto.subtle.generateKey(algorithm, false, ["sign", "verify"])) as CryptoKeyPair;
+    const request = await pki.readCertificationRequest(
+      await pki.createCertificationRequest({ subject: "carol" }, pair),
+    );
+    const signer = await pki.generateKeyPair(kind);
+    const root = { certificate: await pki.createRoot({ subject: "edge" }, signer), signer };
+    const { spki } = request.publicKey;
+    const der = await pki.issueCertificate({ profile: "client", subject: pki.subjectOf(request.subject), spki }, root);
+    const [client, server] = await mutual(
+      material,
+      { identities: [{ cert: pki.writePem("CERTIFICATE", der), key: signerFromCryptoKey(pair.privateKey) }] },
+      { trust: pki.writePem("CERTIFICATE", root.certificate) },
+    );
+    equal([server.verified, server.peer?.subject], [true, "CN=carol"]);
+    await finish(client, server);
+    const { serialNumber, issuer } = pki.parseCertificate(der);
+    const crl = await pki.createCrl({ number: 1n, revoked: [{ serialNumber, revokedAt: Date.now() }] }, root);
+    equal(pki.parseCrl(crl).find(issuer, serialNumber)?.reason, "unspecified");
+  });
+}
 
 cases.set("what goes to the fallback", async () => {
   const provider = webCrypto();
