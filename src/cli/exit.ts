@@ -48,6 +48,7 @@ const BY_CODE: Readonly<Record<string, number>> = {
   OCSP_VERIFY_NEEDED: ExitStatus.certificateStatus,
   ERR_TLS_STATUS_RESPONSE: ExitStatus.certificateStatus,
   ERR_TLS_KEY: ExitStatus.localCertificate,
+  ERR_TLS_PASSPHRASE: ExitStatus.localCertificate,
   ERR_TLS_CSR: ExitStatus.read,
   ERR_TLS_CA_STATE: ExitStatus.caFile,
   ERR_TLS_SIGNING_FAILED: ExitStatus.localCertificate,

@@ -46,6 +46,19 @@ export {
   type RequestedStatus,
   readOcspRequest,
 } from "./ocsp.ts";
+export { type EncryptOptions, encryptPrivateKey, readPrivateKey } from "./pkcs8.ts";
+export {
+  type Pkcs12,
+  type Pkcs12Certificate,
+  type Pkcs12Contents,
+  type Pkcs12Identity,
+  type Pkcs12Key,
+  type Pkcs12Mac,
+  type Pkcs12Options,
+  type Pkcs12Source,
+  readPkcs12,
+  writePkcs12,
+} from "./pkcs12.ts";
 export type { ProfileName } from "./profiles.ts";
 export {
   createThrowawayAuthority,
@@ -54,3 +67,4 @@ export {
   type ThrowawayAuthority,
   type ThrowawayAuthorityOptions,
 } from "./throwaway.ts";
+export type { UnlockOptions } from "./unlock.ts";

@@ -27,7 +27,7 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
     authority = await createAuthority(folder);
     const { spki, pkcs8 } = await generateKeyPair("P-256");
     const { pem } = await authority.issue({ profile: "server", spki, dnsNames: ["localhost"] });
-    server = { cert: pem + authority.chainPem, key: privateKeyPem(pkcs8) };
+    server = { cert: pem + authority.chainPem, key: await privateKeyPem(pkcs8) };
     served = await servePage(await bundle("test/browser/ca-main.ts", "browser"));
   });
 

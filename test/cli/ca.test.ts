@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readPem } from "../../src/bytes/pem.ts";
+import { readPkcs12 } from "../../src/pki/pkcs12.ts";
 import { parseCrl } from "../../src/x509/crl.ts";
 import { encodeOcspRequest, parseOcspResponse } from "../../src/x509/ocsp.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
@@ -26,7 +27,7 @@ const certificateIn = (file: string) => parseCertificate(readPem(readFileSync(fi
 
 /** `mutls ca …` on the shared CA, unless another is named. */
 async function ca(command: string, ...args: readonly string[]) {
-  const own = command === "csr" || args.includes("--dir") ? [] : ["--dir", dir];
+  const own = command === "csr" || command === "export" || args.includes("--dir") ? [] : ["--dir", dir];
   const { status, stdout, stderr } = await mutls(["ca", command, ...args, ...own]);
   return { status, stdout: stdout.toString(), stderr };
 }
@@ -37,7 +38,19 @@ describe("mutls ca", () => {
     const overview = await mutls(["ca", "--help"]);
     expect(overview.status).toBe(0);
     const names = [...overview.stdout.toString().matchAll(/^ {2}ca (\w+)/gm)].map(([, name]) => name as string);
-    expect(names.sort()).toEqual(["crl", "csr", "init", "issue", "list", "ocsp", "quick", "renew", "revoke", "sign"]);
+    expect(names.sort()).toEqual([
+      "crl",
+      "csr",
+      "export",
+      "init",
+      "issue",
+      "list",
+      "ocsp",
+      "quick",
+      "renew",
+      "revoke",
+      "sign",
+    ]);
     for (const name of names) {
       const help = (await mutls(["ca", name, "--help"])).stdout.toString();
       expect(help).toMatch(new RegExp(`^usage: mutls ca ${name} .*\\[flags\\]\n`));
@@ -293,6 +306,31 @@ describe("mutls ca renew, revoke, crl and list", () => {
     const plain = (await ca("list")).stdout.trim().split("\n");
     expect(plain).toHaveLength(lines.length);
     for (const [i, line] of plain.entries()) expect(line.startsWith(lines[i].serial)).toBe(true);
+  });
+});
+
+describe("mutls ca export", () => {
+  it("makes one file of certificate, chain, key and root", async () => {
+    await issue("pfx", "--profile", "client", "--force");
+    const pass = ["--pass", "hush"];
+    const run = await ca("export", path("pfx.pem"), ...pass, "--name", "Pfx", "--cacert", join(dir, "root.pem"));
+    expect(run).toEqual({ status: 0, stdout: `${path("pfx.p12")}\n`, stderr: "" });
+    expect(statSync(path("pfx.p12")).mode & 0o777).toBe(0o600);
+    const { identities, certificates } = await readPkcs12(new Uint8Array(readFileSync(path("pfx.p12"))), "hush");
+    expect([identities[0]?.cert.length, identities[0]?.friendlyName, certificates.length]).toEqual([2, "Pfx", 1]);
+    // What was made is what --cert takes.
+    const server = await served(["--cert", path("pfx.p12"), ...pass]);
+    expect((await server.stop()).status).toBe(0);
+    expect((await ca("export", path("pfx.pem"), ...pass)).stderr).toContain("is there already");
+  });
+
+  it("refuses a key that is another's, and a pass phrase that is none", async () => {
+    await issue("one", "--profile", "client", "--force");
+    await issue("two", "--profile", "client", "--force");
+    const other = await ca("export", path("one.pem"), "--key", path("two.key"), "--pass", "hush");
+    expect([other.status, existsSync(path("one.p12"))]).toEqual([58, false]);
+    expect((await ca("export", path("one.pem"), "--key", path("no.key"), "--pass", "hush")).status).toBe(26);
+    expect(await ca("export", path("one.pem"))).toMatchObject({ status: 2 });
   });
 });
 

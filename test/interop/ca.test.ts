@@ -52,7 +52,7 @@ async function makeAuthority(kind: KeyKind): Promise<CertificateAuthority> {
     const { pkcs8, spki } = await generateKeyPair(kind);
     const issued = await authority.issue({ profile: "client", spki, subject: name, ...input });
     writeFileSync(join(folder, `${kind}-${name}.pem`), issued.pem + authority.chainPem);
-    writeFileSync(join(folder, `${kind}-${name}.key`), privateKeyPem(pkcs8));
+    writeFileSync(join(folder, `${kind}-${name}.key`), await privateKeyPem(pkcs8));
     return issued;
   };
   await issue("server", { profile: "server", ...names });

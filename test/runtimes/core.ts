@@ -18,9 +18,9 @@ import {
   warmup,
 } from "../../src/index.ts";
 import * as lean from "../../src/lean.ts";
+import * as pki from "../../src/pki/index.ts";
 import { encryptPrivateKey, readPrivateKey } from "../../src/pki/pkcs8.ts";
 import { readPkcs12, writePkcs12 } from "../../src/pki/pkcs12.ts";
-import * as pki from "../../src/pki/index.ts";
 
 export type Kind = "P-256" | "P-384" | "P-521" | "Ed25519" | "RSA" | "RSA-PSS";
 

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   revoke: async () => (await import("./status.ts")).revokeCommand,
   crl: async () => (await import("./status.ts")).crlCommand,
   ocsp: async () => (await import("./status.ts")).ocspCommand,
+  export: async () => (await import("./export.ts")).exportCommand,
   list: async () => (await import("./status.ts")).listCommand,
 };
 
@@ -29,7 +30,9 @@ function plainly(command: Command): Command {
         return await command.run(args);
       } catch (error) {
         if (!(error instanceof TlsError) || error.detail === undefined) throw error;
-        const hint = error.code === "ERR_TLS_KEY" ? "--pass or MUTLS_CA_PASS opens an encrypted key" : undefined;
+        const hint = /^ERR_TLS_(KEY|PASSPHRASE)$/.test(error.code)
+          ? "--pass or MUTLS_CA_PASS opens an encrypted key"
+          : undefined;
         throw new CliError(exitStatus(error, false), error.detail, hint);
       }
     },

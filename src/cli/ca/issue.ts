@@ -68,7 +68,7 @@ export async function issueFiles(
 ) {
   const key = await generateKeyPair(kind);
   const issued = await authority.issue({ ...input, spki: key.spki });
-  await writeFiles({ [`${out}.key`]: privateKeyPem(key.pkcs8), [`${out}.pem`]: chainOf(authority, issued) });
+  await writeFiles({ [`${out}.key`]: await privateKeyPem(key.pkcs8), [`${out}.pem`]: chainOf(authority, issued) });
   return issued;
 }
 
@@ -104,7 +104,7 @@ export const renewCommand: Command = {
     const authority = await openCa(args);
     const key = keyFile === undefined ? undefined : await generateKeyPair(keyKind(args));
     const issued = await authority.renew(serial, { spki: key?.spki, notAfter: endOf(args) });
-    const own = keyFile === undefined || key === undefined ? {} : { [keyFile]: privateKeyPem(key.pkcs8) };
+    const own = keyFile === undefined || key === undefined ? {} : { [keyFile]: await privateKeyPem(key.pkcs8) };
     await writeFiles({ ...own, [file]: chainOf(authority, issued) });
     say(describe(issued), file);
     return 0;

@@ -29,11 +29,12 @@ export function checkFree(args: Arguments, files: readonly string[]): void {
   if (taken !== undefined && !args.has("force")) throw usage(`${taken} is there already`, "--force writes over it");
 }
 
-/** Writes files that only their owner may read where they hold keys; whole or not at all. */
-export async function writeFiles(files: Readonly<Record<string, string>>): Promise<void> {
+/** Writes files, whole or not at all. Those with keys, as text or in PKCS#12, only their owner may read. */
+export async function writeFiles(files: Readonly<Record<string, string | Uint8Array>>): Promise<void> {
   for (const [file, content] of Object.entries(files)) {
+    const isSecret = typeof content !== "string" || content.includes("PRIVATE KEY-----");
     try {
-      await replaceFile(file, content, content.includes("PRIVATE KEY-----") ? 0o600 : 0o644);
+      await replaceFile(file, content, isSecret ? 0o600 : 0o644);
     } catch (error) {
       throw new CliError(ExitStatus.write, `cannot write ${file}: ${(error as Error).message}`);
     }
@@ -79,6 +80,11 @@ export function say(...lines: readonly string[]): void {
 /** What files for NAME are called unless told otherwise: it is no path. */
 export function fileName(name: string): string {
   return name.replace(/[^\w@.*+-]/g, "_");
+}
+
+/** The file's name with another ending. */
+export function withEnding(file: string, ending: string): string {
+  return `${file.replace(/\.[^./\\]+$/, "")}.${ending}`;
 }
 
 /** A library's refusal with the file that it is about. */

@@ -21,7 +21,18 @@ import {
   PROFILE_FLAG,
   profileOf,
 } from "./flags.ts";
-import { about, chainOf, checkFree, describe, fileName, readBytes, readText, say, writeFiles } from "./output.ts";
+import {
+  about,
+  chainOf,
+  checkFree,
+  describe,
+  fileName,
+  readBytes,
+  readText,
+  say,
+  withEnding,
+  writeFiles,
+} from "./output.ts";
 
 export const csrCommand: Command = {
   name: "ca csr",
@@ -56,7 +67,7 @@ export const csrCommand: Command = {
           );
     const subject = parseSubject(args.get("subject") ?? name);
     const request = await createCertificationRequest({ subject, ...namesOf(args) }, key);
-    const own = given === undefined ? { [`${out}.key`]: privateKeyPem(key.pkcs8, args.get("pass")) } : {};
+    const own = given === undefined ? { [`${out}.key`]: await privateKeyPem(key.pkcs8, args.get("pass")) } : {};
     await writeFiles({ ...own, [`${out}.csr`]: request });
     say(`${out}.csr: to be signed, with \`mutls ca sign\` or by any CA`);
     return 0;
@@ -81,7 +92,7 @@ export const signCommand: Command = {
   ],
   run: async (args) => {
     const file = args.positionals[0] as string;
-    const out = `${args.get("out") ?? file.replace(/\.[^./]+$/, "")}.pem`;
+    const out = args.has("out") ? `${args.get("out")}.pem` : withEnding(file, "pem");
     const profile = profileOf(args);
     checkFree(args, [out]);
     const bytes = readBytes(file, "request");

@@ -112,7 +112,7 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
       return { certificate: der, signer: await readSubjectKey(pem, passphrase) };
     } catch (cause) {
       if (!(cause instanceof TlsError)) throw cause;
-      throw fault("ERR_TLS_KEY", `${join(folder, keyFile)}: ${cause.detail}`, { cause });
+      throw fault("ERR_TLS_KEY", `${join(folder, keyFile)}: ${cause.message}`, { cause });
     }
   };
 

@@ -75,7 +75,7 @@ async function writeAuthority(folder: string, options: CreateAuthorityOptions): 
     certificate: await createRoot({ subject: name, notAfter: Date.now() + lifetime, constraints }, pair),
     signer: pair,
   };
-  await write(NAMES.rootKey, privateKeyPem(pair.pkcs8, passphrase), 0o600);
+  await write(NAMES.rootKey, await privateKeyPem(pair.pkcs8, passphrase), 0o600);
   await write(NAMES.rootCertificate, writePem("CERTIFICATE", root.certificate));
   if (intermediate) {
     const issuing = await generateKeyPair(key);
@@ -89,7 +89,7 @@ async function writeAuthority(folder: string, options: CreateAuthorityOptions): 
       },
       root,
     );
-    await write(NAMES.issuingKey, privateKeyPem(issuing.pkcs8, passphrase), 0o600);
+    await write(NAMES.issuingKey, await privateKeyPem(issuing.pkcs8, passphrase), 0o600);
     await write(NAMES.issuingCertificate, writePem("CERTIFICATE", certificate));
     const serial = serialOf(parseCertificate(certificate));
     await write(join(NAMES.certificates, `${serial}.pem`), entryText("intermediate", certificate));

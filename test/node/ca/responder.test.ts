@@ -130,12 +130,12 @@ describe("the responder over HTTP", () => {
     const { pem } = await authority.issue({ profile: "ocsp", spki: key.spki, subject: "responder" });
     const [certFile, keyFile] = [join(folder, "responder.pem"), join(folder, "responder.key")];
     writeFileSync(certFile, pem);
-    writeFileSync(keyFile, privateKeyPem(key.pkcs8, "hush"));
+    writeFileSync(keyFile, await privateKeyPem(key.pkcs8, "hush"));
     const respond = await ocspResponder(authority, { delegate: { certFile, keyFile, passphrase: "hush" } });
     const response = parseOcspResponse((await respond(ask("bad"))).response);
     expect([response.responses[0]?.status, response.certificates.length]).toEqual(["revoked", 1]);
     await expect(ocspResponder(authority, { delegate: { certFile, keyFile } })).rejects.toMatchObject({
-      code: "ERR_TLS_KEY",
+      code: "ERR_TLS_PASSPHRASE",
     });
   });
 
