@@ -1,6 +1,6 @@
 /** Sets up a CA in a folder: keys, certificates, first CRL. The settings come last: until they are there, there is none. */
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { writePem } from "../../bytes/pem.ts";
 import { fault } from "../../errors.ts";
 import type { ConstraintsInput } from "../../pki/extensions.ts";
@@ -9,10 +9,10 @@ import { generateKeyPair, type KeyKind } from "../../pki/keys.ts";
 import type { SubjectInput } from "../../pki/names.ts";
 import { parseCertificate } from "../../x509/parse.ts";
 import { type CertificateAuthority, openAuthority } from "./authority.ts";
-import { removeDrafts, replaceFile } from "./files.ts";
+import { removeDrafts, replaceFile, syncFolder } from "./files.ts";
 import { privateKeyPem } from "./keys.ts";
 import { locked } from "./lock.ts";
-import { type CaSettings, entryText, NAMES, readOptional, serialOf } from "./state.ts";
+import { type CaSettings, entryText, NAMES, readIssued, readOptional, serialOf } from "./state.ts";
 
 /** What the CA is to be. */
 export interface CreateAuthorityOptions extends StatusAddresses {
@@ -59,11 +59,24 @@ export async function createAuthority(
       throw fault("ERR_TLS_CA_STATE", `there is a CA in ${folder} already`);
     }
     await removeDrafts(folder);
+    await removeAttempt(folder);
     await writeAuthority(folder, options);
   });
   const authority = await openAuthority(folder, options.passphrase);
   await authority.publishCrl();
   return authority;
+}
+
+/** What an attempt has left that was cut off before the settings: keys, and at most its intermediate. */
+async function removeAttempt(folder: string): Promise<void> {
+  const issued = await readIssued(folder);
+  // Whoever has issued more has lost its settings, and would now lose its keys.
+  if (issued.some(({ profile }) => profile !== "intermediate")) {
+    throw fault("ERR_TLS_CA_STATE", `there are certificates in ${folder}, but no ${NAMES.settings}: put it back`);
+  }
+  const entries = issued.map(({ serial }) => join(NAMES.certificates, `${serial}.pem`));
+  for (const name of [NAMES.issuingCertificate, NAMES.issuingKey, ...entries])
+    await rm(join(folder, name), { force: true });
 }
 
 async function writeAuthority(folder: string, options: CreateAuthorityOptions): Promise<void> {
@@ -96,6 +109,8 @@ async function writeAuthority(folder: string, options: CreateAuthorityOptions): 
   }
   const { crlUrls = [], ocspUrls = [], issuerUrls = [], crlLifetime = 7 * DAY } = options;
   const settings: CaSettings = { version: 1, crlUrls, ocspUrls, issuerUrls, crlLifetime };
+  // The folder's own name, too, before there is a CA in it.
+  await syncFolder(dirname(resolve(folder)));
   await write(NAMES.settings, `${JSON.stringify(settings, null, 2)}\n`);
 }
 

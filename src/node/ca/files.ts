@@ -51,7 +51,7 @@ async function writeDraft(path: string, content: string | Uint8Array, mode: File
 }
 
 /** A name is safe only once its folder is on the disk. Windows has no such thing as opening a folder. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
   await synced(await open(path, "r"), async () => undefined);
 }

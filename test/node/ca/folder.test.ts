@@ -75,8 +75,16 @@ describe("a CA in a folder", () => {
     const { folder } = await create();
     rmSync(join(folder, "ca.json"));
     await expect(openAuthority(folder)).rejects.toMatchObject({ code: "ERR_TLS_CA_STATE" });
-    const again = await createAuthority(folder);
+    const again = await createAuthority(folder, { intermediate: false });
+    expect([again.certificates.length, (await again.list()).length]).toEqual([1, 0]);
     expect((await again.issue(await client())).profile).toBe("client");
+    // With what was issued in it, the folder is no attempt any more.
+    rmSync(join(folder, "ca.json"));
+    await expect(createAuthority(folder)).rejects.toMatchObject({
+      code: "ERR_TLS_CA_STATE",
+      detail: expect.stringContaining("no ca.json: put it back"),
+    });
+    expect(existsSync(join(folder, "root.key"))).toBe(true);
   });
 
   it("publishes where it was told to, in all that it issues", async () => {
