@@ -55,8 +55,8 @@ interface AttributeRule {
 
 /** Attributes in one subject. */
 const MAX_ATTRIBUTES = 32;
-/** Names in one certificate. */
-const MAX_NAMES = 256;
+/** Names in one certificate; no more are read (x509/extensions.ts). */
+const MAX_NAMES = 1024;
 
 /**
  * DER of a Name with one attribute in each RDN.

@@ -180,7 +180,7 @@ export async function createOcspResponse(answer: OcspAnswer, responder: OcspResp
   // ResponseData, RFC 6960 4.2.1; the responder by the SHA-1 of its key.
   const data = new asn1js.Sequence({
     value: [
-      tagged(2, octetString(sha1(keyBits({ spki: own, algorithm: { type: "unknown", oid: "" } })))),
+      tagged(2, octetString(sha1(keyBits({ spki: own })))),
       generalizedTime(Date.now()),
       new asn1js.Sequence({ value: singles }),
       ...(extensions.length === 0

@@ -285,7 +285,7 @@ function readTime(reader: DerReader): number {
 }
 
 /** Contents of the key's BIT STRING, which certIDs and responders hash. */
-export function keyBits({ spki }: PublicKey): Uint8Array {
+export function keyBits({ spki }: Pick<PublicKey, "spki">): Uint8Array {
   const sequence = new DerReader(spki).sequence();
   sequence.raw();
   return sequence.bitStringBytes();

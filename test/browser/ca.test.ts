@@ -1,12 +1,11 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type CertificateAuthority, createAuthority, privateKeyPem } from "../../src/node/ca/index.ts";
-import { readCertificationRequest } from "../../src/pki/csr-read.ts";
 import { generateKeyPair } from "../../src/pki/keys.ts";
-import { alternativeNamesOf, subjectOf } from "../../src/pki/names.ts";
 import { bundle } from "../runtimes/bundle.ts";
+import { mutls } from "../support/cli.ts";
 import { missing } from "../support/needs.ts";
 import { executablePath, type Served, servePage } from "./page.ts";
 
@@ -45,17 +44,14 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
       kind,
     );
     expect(readable).toBe(false);
-    const { publicKey, subject, subjectAltName } = await readCertificationRequest(csr);
-    const names = alternativeNamesOf(subjectAltName);
-    const issued = await authority.issue({
-      profile: "client",
-      spki: publicKey.spki,
-      subject: subjectOf(subject),
-      ...names,
-    });
+    const file = join(folder, `${kind}.csr`);
+    writeFileSync(file, csr);
+    const signed = await mutls(["ca", "sign", file, "--dir", folder, "--profile", "client"]);
+    expect(signed.stderr).toBe("");
+    const cert = readFileSync(join(folder, `${kind}.pem`), "utf8");
     const seen = await page.evaluate(
-      ([cert, own, trust]) => (globalThis as unknown as Page).present(cert, own, trust),
-      [issued.pem + authority.chainPem, server, authority.rootPem] as const,
+      ([chain, own, trust]) => (globalThis as unknown as Page).present(chain, own, trust),
+      [cert, server, authority.rootPem] as const,
     );
     expect(seen).toEqual({ verified: true, subject: "CN=alice", emails: ["alice@example.com"] });
     await page.close();

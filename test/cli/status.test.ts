@@ -122,7 +122,7 @@ describe("exit statuses", () => {
   });
 
   it.each([
-    ...["inspect", "bench", "ca", "gateway", "relay"].map(
+    ...["inspect", "bench", "gateway", "relay"].map(
       (name) => [[name, "--x"], `mutls ${name} is not supported yet`] as const,
     ),
     [["conect"], "did you mean connect?"],

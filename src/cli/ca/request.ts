@@ -47,7 +47,7 @@ export const csrCommand: Command = {
   flags: [
     KEY_FLAG,
     { name: "private-key", value: "FILE", help: "a private key that is there already, PEM" },
-    { name: "pass", value: "P", help: "pass phrase of NAME.key; other users see command lines" },
+    { name: "pass", value: "P", help: "pass phrase of the private key; other users see command lines" },
     ...NAME_FLAGS,
     ...OUTPUT_FLAGS,
   ],

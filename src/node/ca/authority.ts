@@ -24,6 +24,7 @@ import {
   readOptional,
   readSettings,
   serialOf,
+  stored,
 } from "./state.ts";
 
 /** What to issue; where its status is published is the CA's own business. */
@@ -123,7 +124,8 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
       const serial = serialOf(parseCertificate(der));
       const file = join(folder, NAMES.certificates, `${serial}.pem`);
       // A serial number that is taken already: by chance never, but were it so, this one is not handed out.
-      if (await createFile(file, entryText(input.profile, der))) return known(await readOne(folder, serial), serial);
+      if (await stored(createFile(file, entryText(input.profile, der))))
+        return known(await readOne(folder, serial), serial);
     }
   };
 
@@ -137,8 +139,8 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
     return known(alike[0], serial);
   };
 
-  const publishCrl = () =>
-    locked(join(folder, NAMES.lock), async () => {
+  const publishCrl = () => {
+    const published = locked(join(folder, NAMES.lock), async () => {
       for (const name of ["", NAMES.certificates, NAMES.revoked]) await removeDrafts(join(folder, name));
       const crls = await nextCrls(folder, settings, certificates, issuer);
       const pem = crls.map((der) => writePem("X509 CRL", der)).join("");
@@ -148,6 +150,8 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
       }
       return pem;
     });
+    return stored(published);
+  };
 
   return {
     folder,
@@ -179,7 +183,7 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
     async revoke(written, reason = "unspecified") {
       const { serial } = await find(written);
       const text = `${JSON.stringify({ revokedAt: Date.now(), reason })}\n`;
-      await createFile(join(folder, NAMES.revoked, `${serial}.json`), text);
+      await stored(createFile(join(folder, NAMES.revoked, `${serial}.json`), text));
       await publishCrl();
       return known(await readOne(folder, serial), serial);
     },

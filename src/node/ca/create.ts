@@ -12,7 +12,7 @@ import { type CertificateAuthority, openAuthority } from "./authority.ts";
 import { removeDrafts, replaceFile, syncFolder } from "./files.ts";
 import { privateKeyPem } from "./keys.ts";
 import { locked } from "./lock.ts";
-import { type CaSettings, entryText, NAMES, readIssued, readOptional, serialOf } from "./state.ts";
+import { type CaSettings, entryText, NAMES, readIssued, readOptional, serialOf, stored } from "./state.ts";
 
 /** What the CA is to be. */
 export interface CreateAuthorityOptions extends StatusAddresses {
@@ -51,6 +51,13 @@ export async function createAuthority(
   folder: string,
   options: CreateAuthorityOptions = {},
 ): Promise<CertificateAuthority> {
+  await stored(createFolder(folder, options));
+  const authority = await openAuthority(folder, options.passphrase);
+  await authority.publishCrl();
+  return authority;
+}
+
+async function createFolder(folder: string, options: CreateAuthorityOptions): Promise<void> {
   for (const name of ["", NAMES.lock, NAMES.certificates, NAMES.revoked]) {
     await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
   }
@@ -62,9 +69,6 @@ export async function createAuthority(
     await removeAttempt(folder);
     await writeAuthority(folder, options);
   });
-  const authority = await openAuthority(folder, options.passphrase);
-  await authority.publishCrl();
-  return authority;
 }
 
 /** What an attempt has left that was cut off before the settings: keys, and at most its intermediate. */

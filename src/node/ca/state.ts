@@ -104,7 +104,9 @@ export async function readIssued(
   folder: string,
   which: typeof NAMES.certificates | typeof NAMES.revoked = NAMES.certificates,
 ): Promise<IssuedCertificate[]> {
-  const serials = (await readdir(join(folder, which))).flatMap((name) => /^([0-9a-f]+)\.\w+$/.exec(name)?.[1] ?? []);
+  const serials = (await stored(readdir(join(folder, which)))).flatMap(
+    (name) => /^([0-9a-f]+)\.\w+$/.exec(name)?.[1] ?? [],
+  );
   const all = await Promise.all(serials.map((serial) => readOne(folder, serial)));
   return all
     .filter((entry) => entry !== undefined)
@@ -160,6 +162,16 @@ export function isIssuer(issuer: Certificate, { authorityKeyId, issuer: name }: 
   return (
     subject.equals(name) && authorityKeyId !== undefined && equal(subjectKeyId ?? new Uint8Array(), authorityKeyId)
   );
+}
+
+/** What the file system refuses, as an error about the folder. */
+export async function stored<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (cause instanceof TlsError || (cause as NodeJS.ErrnoException).syscall === undefined) throw cause;
+    throw fault("ERR_TLS_CA_STATE", (cause as Error).message, { cause });
+  }
 }
 
 /** The text of a file; `undefined` where there is none. */

@@ -273,6 +273,23 @@ describe("a broken folder", () => {
     await expect(authority.list()).rejects.toThrow("another serial number");
   });
 
+  it("is an error of the folder's where the file system refuses it", async () => {
+    const file = join(top, "file");
+    writeFileSync(file, "");
+    await expect(createAuthority(join(file, "ca"))).rejects.toMatchObject({ code: "ERR_TLS_CA_STATE" });
+    const authority = await create();
+    const { serial } = await authority.issue(await client());
+    for (const name of ["certs", "revoked", "lock"]) rmSync(join(authority.folder, name), { recursive: true });
+    for (const name of ["certs", "revoked", "lock"]) writeFileSync(join(authority.folder, name), "");
+    for (const work of [
+      authority.list(),
+      authority.publishCrl(),
+      authority.find(serial),
+      authority.issue(await client()),
+    ])
+      await expect(work).rejects.toMatchObject({ code: "ERR_TLS_CA_STATE" });
+  });
+
   it("without the CA's key issues nothing", async () => {
     const authority = await create();
     rmSync(join(authority.folder, "issuing.key"));
