@@ -174,7 +174,7 @@ export const CERTIFICATE_RULES: readonly LintRule[] = [
     when(serial.length < 8 || new Set(serial).size < 4, "too short, or of too few different octets for 64 random bits"),
   ),
   rule("algorithms_equal", "RFC 5280 4.1.1.2", ({ inner, outer }) => when(!equal(inner.der, outer.der), "they differ")),
-  rule("signature_hash_strong", "RFC 9155 3", ({ outer }) => when(!STRONG.includes(outer.oid), outer.oid)),
+  rule("signature_hash_strong", "RFC 8446 4.4.2.4", ({ outer }) => when(!STRONG.includes(outer.oid), outer.oid)),
   rule("ecdsa_without_parameters", "RFC 5758 3.2", ({ outer }) =>
     when(ECDSA.test(outer.oid) && outer.parameters !== undefined, "parameters"),
   ),
@@ -199,11 +199,11 @@ export const CERTIFICATE_RULES: readonly LintRule[] = [
       return (error as Error).message;
     }
   }),
-  rule("ed25519_signature_64", "RFC 8410 6", ({ outer, signature }) =>
+  rule("ed25519_signature_64", "RFC 8032 5.1.6", ({ outer, signature }) =>
     when(outer.oid === OID.ed25519 && signature.bytes.length !== 64, `${signature.bytes.length} octets`),
   ),
   rule("issuer_named", "RFC 5280 4.1.2.4", ({ issuer }) => when(issuer.rdns.length === 0, "empty")),
-  rule("issuer_is_its_subject", "RFC 5280 4.1.2.4", (certificate, { issuer = certificate }) =>
+  rule("issuer_is_its_subject", "RFC 5280 4.1.2.6", (certificate, { issuer = certificate }) =>
     when(!equal(certificate.issuer.der, issuer.subject.der), "not the issuer's subject, octet by octet"),
   ),
   rule("not_before_form", "RFC 5280 4.1.2.5", ({ notBefore }) => timeProblem(notBefore)),
@@ -213,7 +213,7 @@ export const CERTIFICATE_RULES: readonly LintRule[] = [
       ? when(moment(notBefore) >= moment(notAfter), "ends before it begins")
       : undefined,
   ),
-  rule("within_issuers_validity", "RFC 4158 3.5.2", ({ notAfter }, { issuer }) =>
+  rule("within_issuers_validity", "RFC 5280 6.1.3", ({ notAfter }, { issuer }) =>
     issuer !== undefined && timeProblem(notAfter) === undefined
       ? when(moment(notAfter) > moment(issuer.notAfter), "outlives its issuer")
       : undefined,
@@ -438,7 +438,7 @@ export const CERTIFICATE_RULES: readonly LintRule[] = [
   rule("purposes_not_empty", "RFC 5280 4.2.1.12", (certificate) =>
     when(has(certificate, OID.extendedKeyUsage) && purposes(certificate).length === 0, "empty"),
   ),
-  rule("purposes_once", "RFC 5280 4.2.1.12", (certificate) => {
+  rule("purposes_once", "CA/B BR 7.1.2.7", (certificate) => {
     const list = purposes(certificate);
     return when(new Set(list).size < list.length, "twice");
   }),
@@ -471,7 +471,7 @@ export const CERTIFICATE_RULES: readonly LintRule[] = [
   rule("access_not_critical", "RFC 5280 4.2.2.1", (certificate) =>
     when(extension(certificate, OID.access)?.critical, "critical"),
   ),
-  rule("ocsp_signer_is_no_ca", "RFC 6960 4.2.2.2", (certificate) =>
+  rule("ocsp_signer_is_no_ca", "CA/B BR 7.1.2.8", (certificate) =>
     when(purposes(certificate).includes(OID.ocspSigning) && isCa(certificate), "a CA for OCSP"),
   ),
   rule("no_check_for_ocsp_only", "RFC 6960 4.2.2.2.1", (certificate) =>
