@@ -343,8 +343,8 @@ describe("the work of reading", () => {
     const [most, more, double] = [await make(limit), await make(limit + 1), await make(2 * limit)];
     expect(codeOf(() => look(most))).toBe("read");
     expect(codeOf(() => look(more))).toBe("CERT_PARSE_ERROR");
-    // What stands behind the limit is not looked at.
-    expect(work(double, parseCertificate)).toBe(work(more, parseCertificate));
+    // What stands behind the limit is not looked at: that would be twice as much. Serial numbers and keys differ.
+    expect(work(double, parseCertificate)).toBeLessThan(1.1 * work(more, parseCertificate));
   });
 
   it("is bounded by the length, whatever the damage", () => {
