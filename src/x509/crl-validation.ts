@@ -52,8 +52,8 @@ export interface CrlSources {
    * @param issuers - By whom they may be.
    */
   fetch(point: DistributionPoint, issuers: readonly DistinguishedName[]): Flow<readonly CertificateRevocationList[]>;
-  /** Certificates with this subject that may be a CRL signer's, the path's own not among them. */
-  signersNamed(name: DistinguishedName): readonly Certificate[];
+  /** Certificates with this subject that may be a CRL signer's. `sent`: those to which a peer can add. */
+  signersNamed(name: DistinguishedName): Readonly<Record<"configured" | "sent", readonly Certificate[]>>;
   /**
    * Why such a certificate is not to be trusted under the path's anchor; `undefined` when it is.
    *
@@ -62,6 +62,8 @@ export interface CrlSources {
   distrust(signer: Certificate, certificate: Certificate): Flow<Obstacle | undefined>;
   /** Why this is no signature by this key. */
   signatureFault(crl: CertificateRevocationList, signer: Certificate): Flow<Obstacle | undefined>;
+  /** Told who of those that are trusted has signed a CRL, or that nobody has. */
+  attribute(crl: CertificateRevocationList, signer: Certificate | undefined): void;
 }
 
 /** Without nextUpdate a CRL or an OCSP response counts for seven days. */
@@ -150,6 +152,7 @@ class Question {
     const stale = currency(crl, rules);
     if (stale?.code === "CRL_NOT_YET_VALID") return this.#note(stale);
     const signer = yield* this.#signer(crl);
+    this.#sources.attribute(crl, signer);
     if (signer === undefined) return undefined;
     const delta = yield* this.#delta(crl, signer, fetching);
     // RFC 5280 5.2.4: together with a later delta an older CRL is as good as a new one.
@@ -176,8 +179,11 @@ class Question {
     const trusted = this.#above.filter(({ subject }) => subject.equals(issuer));
     const fits = ({ subjectKeyId }: Certificate) =>
       authorityKeyId !== undefined && subjectKeyId !== undefined && equal(authorityKeyId, subjectKeyId);
-    const others = this.#sources.signersNamed(issuer).filter((other) => !this.#above.includes(other));
-    const candidates = [...trusted, ...others].sort((a, b) => Number(fits(b)) - Number(fits(a)));
+    const { configured, sent } = this.#sources.signersNamed(issuer);
+    // The peer's come last, whatever their key identifiers: anyone can give his certificate the one that fits.
+    const candidates = [[...trusted, ...configured], sent.filter((other) => !this.#above.includes(other))].flatMap(
+      (source) => source.sort((a, b) => Number(fits(b)) - Number(fits(a))),
+    );
     if (candidates.length === 0) {
       const reason = `no certificate of the CRL issuer ${issuer.text} is at hand`;
       this.#note({ code: "UNABLE_TO_GET_CRL_ISSUER", reason });
@@ -212,6 +218,7 @@ class Question {
       .sort((a, b) => ((a.crlNumber as bigint) > (b.crlNumber as bigint) ? -1 : 1));
     for (const delta of deltas) {
       const obstacle = yield* this.#sources.signatureFault(delta, signer);
+      this.#sources.attribute(delta, obstacle === undefined ? signer : undefined);
       if (obstacle === undefined) return delta;
       this.#note(obstacle);
     }

@@ -36,6 +36,8 @@ export interface PathRequest {
   readonly provider: CryptoProvider;
   /** Why a path that is right in all else is not to be taken: a certificate in it is revoked. */
   readonly refuses?: ((path: Path) => Flow<Violation | undefined>) | undefined;
+  /** Told that the search ended at a limit, where it matters that it might have found a path. */
+  readonly exhausted?: ((reason: string) => void) | undefined;
 }
 
 /**
@@ -91,6 +93,7 @@ export function* findPath(request: PathRequest): Flow<Path> {
     }
   } catch (error) {
     if (!(error instanceof Exhausted)) throw error;
+    request.exhausted?.(error.message);
     const { certificate } = request;
     search.fail({ certificate, code: "CERT_REJECTED", reason: error.message, path: [certificate], rank: RANK.limit });
   }

@@ -39,12 +39,13 @@ export interface FetchedStatus {
   readonly crls: ExpiringCache<CertificateRevocationList>;
   /** By URL and request. */
   readonly responses: ExpiringCache<Uint8Array>;
-  /** SPKIs, hexadecimal, of the keys that are known to have signed a CRL. */
+  /** SPKIs, hexadecimal, of those who are known to have signed a CRL and were trusted when that was found out. */
   readonly verified: WeakMap<CertificateRevocationList, Set<string>>;
 }
 
 /** Fetches for one chain, whatever its certificates name. */
 const MAX_FETCHES = 16;
+const TOO_MANY_FETCHES = `more than ${MAX_FETCHES} fetches were needed`;
 /** CRL issuers whose own status depends on another CRL issuer's, and so on. */
 const MAX_SIGNER_DEPTH = 4;
 /** CRL issuers for which a path is sought: anyone can make certificates with a CRL issuer's name and key. */
@@ -62,12 +63,24 @@ export class RevocationCheck {
   /** CRL issuers under examination: none vouches for itself. */
   readonly #pending = new Set<Certificate>();
   readonly #distrusted = new Map<Certificate, Obstacle | undefined>();
+  /** By anchor: CRL issuers that have no path to it, whatever is revoked. */
+  readonly #unfounded = new Map<Certificate, Map<Certificate, Obstacle>>();
+  readonly #examined = new Set<Certificate>();
+  /** Why a CRL is not signed by a key, by the key's SPKI, hexadecimal. */
+  readonly #signatures = new Map<CertificateRevocationList, Map<string, Obstacle | undefined>>();
+  /** CRLs that were fetched for this chain, with where and until when they may be kept. */
+  readonly #fresh = new Map<CertificateRevocationList, { readonly url: string; readonly until: number }>();
+  /** CRLs that had been kept from a fetch before, and of them those which nobody who is trusted here has signed. */
+  readonly #kept = new Set<CertificateRevocationList>();
+  readonly #disowned = new Set<CertificateRevocationList>();
+  /** The first limit that was reached. What was not looked at for want of work may be what revokes. */
+  #exhausted: Obstacle | undefined;
   #path: readonly Certificate[] = [];
   /** Why fetches brought nothing. */
   readonly #failures: string[] = [];
   #fetches = 0;
+  #unfetched = false;
   #signatureChecks = 0;
-  #signersExamined = 0;
 
   constructor(
     settings: RevocationSettings,
@@ -149,16 +162,31 @@ export class RevocationCheck {
     if (stapled !== undefined && stapled.status !== "good") return stapled;
     // Whatever else is said: what a CRL at hand says is revoked is.
     let status: OcspVerdict = yield* crlStatus(certificate, above, this.#sources(false));
+    if (status.status !== "revoked" && this.#exhausted !== undefined) return this.#exhausted;
     if (status.status === "unknown" && stapled !== undefined) return undefined;
     if (status.status === "unknown") status = (yield* this.#askResponder(certificate, above)) ?? status;
     if (status.status === "unknown" && this.#settings.fetch !== undefined) {
-      const byCrl = yield* crlStatus(certificate, above, this.#sources(true));
+      const byCrl = yield* this.#fetchedStatus(certificate, above);
       if (byCrl.status !== "unknown" || status.code === "UNABLE_TO_GET_CRL") status = byCrl;
     }
-    if (status.status === "good") return undefined;
-    if (status.status === "unknown" && this.#settings.mode === "soft-fail") return undefined;
+    if (status.status === "good") return this.#exhausted;
+    if (status.status === "unknown" && this.#settings.mode === "soft-fail") return this.#limit;
     const failures = status.code === "UNABLE_TO_GET_CRL" ? this.#failures : [];
     return { code: status.code, reason: [status.reason, ...failures].join("; ") };
+  }
+
+  /** The peer decides how much there is to look at: what ends at a limit is refused in either mode. */
+  get #limit(): Obstacle | undefined {
+    if (this.#exhausted !== undefined || !this.#unfetched) return this.#exhausted;
+    return { code: "UNABLE_TO_GET_CRL", reason: TOO_MANY_FETCHES };
+  }
+
+  /** Kept CRLs of which nobody is trusted here give way to what is at their places now. */
+  *#fetchedStatus(certificate: Certificate, above: readonly Certificate[]): Flow<OcspVerdict> {
+    const before = this.#disowned.size;
+    const status = yield* crlStatus(certificate, above, this.#sources(true));
+    if (status.status !== "unknown" || this.#disowned.size === before) return status;
+    return yield* crlStatus(certificate, above, this.#sources(true));
   }
 
   #question(certificate: Certificate, above: readonly Certificate[]): OcspQuestion {
@@ -179,7 +207,8 @@ export class RevocationCheck {
   /** RFC 6960 4.2.2.2.1: a responder's certificate that is not exempt is looked up in the CRLs at hand. */
   *#responderRevoked(responder: Certificate, above: readonly Certificate[]): Flow<string | undefined> {
     const status = yield* crlStatus(responder, above, this.#sources(false));
-    return status.status === "revoked" ? status.reason : undefined;
+    if (status.status === "good") return undefined;
+    return status.status === "revoked" ? status.reason : this.#exhausted?.reason;
   }
 
   *#askResponder(certificate: Certificate, above: readonly Certificate[]): Flow<OcspVerdict | undefined> {
@@ -214,7 +243,10 @@ export class RevocationCheck {
   *#fetch(what: RevocationFetch): Flow<Uint8Array | string> {
     const { fetch } = this.#settings;
     if (fetch === undefined) return "nothing is fetched";
-    if (this.#fetches === MAX_FETCHES) return `more than ${MAX_FETCHES} fetches were needed`;
+    if (this.#fetches === MAX_FETCHES) {
+      this.#unfetched = true;
+      return TOO_MANY_FETCHES;
+    }
     this.#fetches++;
     try {
       const bytes = yield* wait("fetch_status", fetch(what));
@@ -232,12 +264,13 @@ export class RevocationCheck {
       signersNamed: (name) => this.#signersNamed(name),
       distrust: (signer, certificate) => this.#distrust(signer, certificate),
       signatureFault: (crl, signer) => this.#signatureFault(crl, signer),
+      attribute: (crl, signer) => this.#attribute(crl, signer),
     };
   }
 
   /**
-   * What was fetched before counts when its signature has been verified and it is by one of these: else whoever was on the
-   * way once could put a CRL there for as long as he likes.
+   * What was fetched before counts when it is by one of these and somebody who is trusted has signed it: else whoever was
+   * on the way once could put a CRL there for as long as he likes.
    */
   *#fetchPoint(
     point: DistributionPoint | undefined,
@@ -246,7 +279,8 @@ export class RevocationCheck {
     const { time } = this.#request;
     for (const url of point?.names?.uris.filter(isHttp) ?? []) {
       const kept = this.#fetched.crls.get(url, time);
-      if (kept !== undefined && this.#fetched.verified.has(kept) && issuers.some((name) => name.equals(kept.issuer))) {
+      if (kept !== undefined && !this.#disowned.has(kept) && issuers.some((name) => name.equals(kept.issuer))) {
+        this.#kept.add(kept);
         return [kept];
       }
       const der = yield* this.#fetch({ kind: "crl", url });
@@ -257,14 +291,28 @@ export class RevocationCheck {
       }
       const { thisUpdate, nextUpdate } = crl;
       const until = Math.min(nextUpdate ?? thisUpdate + DEFAULT_AGE, thisUpdate + (this.#rules.maxAge ?? Infinity));
-      if (time < until) this.#fetched.crls.set(url, crl, until);
+      if (time < until) this.#fresh.set(crl, { url, until });
       return [crl];
     }
     return [];
   }
 
-  #signersNamed(name: DistinguishedName): readonly Certificate[] {
-    return [...this.#request.intermediates, ...this.#signers].filter(({ subject }) => subject.equals(name));
+  /** What is to be known of a CRL after this chain, too. */
+  #attribute(crl: CertificateRevocationList, signer: Certificate | undefined): void {
+    if (signer === undefined) {
+      if (this.#kept.has(crl)) this.#disowned.add(crl);
+      return;
+    }
+    const { crls, verified } = this.#fetched;
+    verified.set(crl, (verified.get(crl) ?? new Set()).add(toHex(signer.publicKey.spki)));
+    const place = this.#fresh.get(crl);
+    if (place !== undefined) crls.set(place.url, crl, place.until);
+    this.#fresh.delete(crl);
+  }
+
+  #signersNamed(name: DistinguishedName): ReturnType<CrlSources["signersNamed"]> {
+    const named = (all: readonly Certificate[]) => all.filter(({ subject }) => subject.equals(name));
+    return { configured: named(this.#signers), sent: named(this.#request.intermediates) };
   }
 
   /** RFC 5280 6.3.3 (f): a CRL issuer's path ends in the same anchor, and nothing in it is revoked. */
@@ -276,23 +324,36 @@ export class RevocationCheck {
     if (signer === certificate && this.#pending.has(signer) && answersForItself(signer)) return undefined;
     if (this.#pending.has(signer)) return { code, reason: `the CRL issuer ${name} cannot vouch for itself` };
     if (this.#pending.size === MAX_SIGNER_DEPTH) return { code, reason: "one CRL issuer depends on too many others" };
-    if (++this.#signersExamined > MAX_SIGNERS)
-      return { code, reason: `more than ${MAX_SIGNERS} of them to be examined` };
+    const anchor = this.#path[this.#path.length - 1] as Certificate;
+    const unfounded = this.#unfounded.get(anchor) ?? new Map<Certificate, Obstacle>();
+    this.#unfounded.set(anchor, unfounded);
+    const before = unfounded.get(signer);
+    if (before !== undefined) return before;
+    if (!this.#examined.has(signer) && this.#examined.size === MAX_SIGNERS) {
+      return this.#exhaust({ code, reason: `more than ${MAX_SIGNERS} issuers of CRLs were to be examined` });
+    }
+    this.#examined.add(signer);
     this.#pending.add(signer);
     let obstacle: Obstacle | undefined;
+    let founded = false;
     try {
       const { policy, intermediates } = this.#request;
       yield* findPath({
         ...this.#request,
         certificate: signer,
         intermediates: [...intermediates, ...this.#signers],
-        trust: trustStore([this.#path[this.#path.length - 1] as Certificate]),
+        trust: trustStore([anchor]),
         policy: { ...policy, purpose: "any", policies: {}, profile: undefined },
-        refuses: (path) => this.#signerRefusal(path),
+        refuses: (path) => {
+          founded = true;
+          return this.#signerRefusal(path);
+        },
+        exhausted: (reason) => this.#exhaust({ code, reason }),
       });
     } catch (error) {
       if (!(error instanceof TlsError) || error.rejection === undefined) throw error;
       obstacle = { code, reason: `the CRL issuer ${name} is not to be trusted: ${error.detail}` };
+      if (!founded) unfounded.set(signer, obstacle);
     } finally {
       this.#pending.delete(signer);
     }
@@ -314,26 +375,34 @@ export class RevocationCheck {
     return undefined;
   }
 
+  #exhaust(obstacle: Obstacle): Obstacle {
+    this.#exhausted ??= obstacle;
+    return obstacle;
+  }
+
   /** False when the last has been checked: one count for all paths of a chain. */
   #countSignature(): boolean {
-    return ++this.#signatureChecks <= this.#request.limits.signatureChecks;
+    const { signatureChecks } = this.#request.limits;
+    if (++this.#signatureChecks <= signatureChecks) return true;
+    const reason = `more than ${signatureChecks} signatures of CRLs and OCSP responses were to be checked`;
+    this.#exhaust({ code: "CERT_REJECTED", reason });
+    return false;
   }
 
   *#signatureFault(crl: CertificateRevocationList, { subject, publicKey }: Certificate): Flow<Obstacle | undefined> {
-    const { limits, provider, legacySignatures } = this.#request;
+    const { provider, legacySignatures } = this.#request;
     const key = toHex(publicKey.spki);
-    const verified = this.#fetched.verified.get(crl);
-    if (verified?.has(key)) return undefined;
-    if (!this.#countSignature()) {
-      const reason = `more than ${limits.signatureChecks} signatures of CRLs and OCSP responses were to be checked`;
-      return { code: "CERT_REJECTED", reason };
-    }
+    if (this.#fetched.verified.get(crl)?.has(key)) return undefined;
+    const checked = this.#signatures.get(crl) ?? new Map<string, Obstacle | undefined>();
+    this.#signatures.set(crl, checked);
+    if (checked.has(key)) return checked.get(key);
+    if (!this.#countSignature()) return this.#exhausted;
     const problem = yield* signatureProblem(crl, publicKey, provider, legacySignatures);
-    if (problem !== undefined) {
-      return { code: "CRL_SIGNATURE_FAILURE", reason: `the CRL of ${subject.text}: ${problem}` };
-    }
-    this.#fetched.verified.set(crl, (verified ?? new Set()).add(key));
-    return undefined;
+    const reason = `the CRL of ${subject.text}: ${problem}`;
+    const obstacle: Obstacle | undefined =
+      problem === undefined ? undefined : { code: "CRL_SIGNATURE_FAILURE", reason };
+    checked.set(key, obstacle);
+    return obstacle;
   }
 }
 

@@ -32,7 +32,7 @@ async function runCase(set: StatusSet, blocks: PemBlocks): Promise<{ readonly go
       *fetch() {
         return [];
       },
-      signersNamed: () => [],
+      signersNamed: () => ({ configured: [], sent: [] }),
       // biome-ignore lint/correctness/useYield: nobody but those above is trusted
       *distrust() {
         return { code: "UNABLE_TO_GET_CRL_ISSUER", reason: "not in the path" };
@@ -41,6 +41,8 @@ async function runCase(set: StatusSet, blocks: PemBlocks): Promise<{ readonly go
         const reason = yield* signatureProblem(crl, publicKey, nodeProvider, undefined);
         return reason === undefined ? undefined : { code: "CRL_SIGNATURE_FAILURE", reason };
       },
+      // Nothing is kept.
+      attribute() {},
     };
     const status = await settle(crlStatus(certificate, above, sources));
     return { got: status.status.toUpperCase(), why: status.status === "good" ? "" : status.reason };

@@ -1,5 +1,6 @@
 /** Revocation as a policy: CRLs, staples and what is fetched, in paths and in handshakes, on both sides. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { DerReader } from "../../src/bytes/der.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
 import type { CryptoProvider } from "../../src/crypto/provider.ts";
 import { sealedTickets, sessionCache } from "../../src/engine/index.ts";
@@ -10,6 +11,7 @@ import { KeyUsage } from "../../src/x509/certificate.ts";
 import { type RevocationFetch, type RevocationOptions, revocationChecker } from "../../src/x509/revocation.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { trustVerifier } from "../../src/x509/verifier.ts";
+import { encodeSequence, extension } from "../support/der.ts";
 import { exchange, failure } from "../support/pair.ts";
 import {
   DAY,
@@ -51,6 +53,9 @@ interface Verification {
   readonly staple?: Uint8Array;
   readonly time?: number;
   readonly provider?: CryptoProvider;
+  /** The root where left out. */
+  readonly anchor?: TestCertificate;
+  readonly maxSignatureChecks?: number;
 }
 
 /** `good`, or the error. */
@@ -63,9 +68,11 @@ async function verify(
 
 async function ask(
   revocation: ReturnType<typeof revocationChecker>,
-  { sent = [leaf, middle], role = "server", staple, time = Date.now(), provider = nodeProvider }: Verification = {},
+  verification: Verification = {},
 ): Promise<TlsError | "good"> {
-  const verifier = trustVerifier({ trust: trustStore(root.der), revocation });
+  const { sent = [leaf, middle], role = "server", staple, time = Date.now(), provider = nodeProvider } = verification;
+  const { anchor = root, maxSignatureChecks } = verification;
+  const verifier = trustVerifier({ trust: trustStore(anchor.der), revocation, maxSignatureChecks });
   const certificates = sent.map(({ der }) => der);
   try {
     const request = { certificates, role, name: undefined, time, provider, ocspResponse: staple };
@@ -265,6 +272,95 @@ describe("CRLs", () => {
     expect(count).toBeLessThan(claims.length);
   });
 
+  describe("of a key that the CA has for them alone", () => {
+    let signer: TestCertificate;
+    let crls: Uint8Array[];
+    /** Anyone can certify the name and the public key of whoever signs CRLs, in his own CA's name. */
+    let claims: TestCertificate[];
+
+    beforeAll(async () => {
+      const named = { subject: "test CA", keyUsage: KeyUsage.cRLSign, names: [], purposes: [] };
+      signer = await makeCertificate({ ...named, issuer: root });
+      crls = [rootCrl, await makeCrl({ issuer: signer, entries: [{ serial: serialOf(leaf) }] })];
+      const nobody = await makeAuthority({ subject: "nobody" });
+      claims = [];
+      for (let i = 0; i < 20; i++) claims.push(await makeCertificate({ ...named, issuer: nobody, key: signer.pair }));
+    });
+
+    it("revoke, whoever else a peer says has it", async () => {
+      const renewed = await makeAuthority({ subject: "test CA", key: middle.pair, issuer: root });
+      for (const sent of [
+        [leaf, middle],
+        [leaf, middle, ...claims],
+        [leaf, middle, renewed, ...claims],
+      ]) {
+        const verdict = await verify({ mode: "soft-fail", crls, certificates: signer.der }, { sent, role: "client" });
+        expect(verdict).toMatchObject({ code: "CERT_REVOKED", alert: "certificate_revoked" });
+      }
+    });
+
+    it("are no reason to accept whoever keeps them from being looked at", async () => {
+      // The claims come first, since the key's certificate comes from the peer, too.
+      const sent = [leaf, middle, ...claims.slice(0, 16), signer];
+      const refused = { code: "UNABLE_TO_GET_CRL_ISSUER", alert: "certificate_unknown" };
+      const detail = expect.stringMatching(/more than 16 issuers/);
+      const staple = await makeOcspResponse({ certificate: leaf, issuer: middle });
+      for (const mode of ["soft-fail", "hard-fail"] as const) {
+        for (const verification of [{ sent }, { sent, staple }]) {
+          expect(await verify({ mode, crls }, verification)).toMatchObject({ ...refused, detail });
+        }
+      }
+      const within = [leaf, middle, ...claims.slice(0, 15), signer];
+      expect(await verify({ mode: "soft-fail", crls }, { sent: within })).toMatchObject({ code: "CERT_REVOKED" });
+    });
+
+    it("are no reason to accept whoever makes the search for its issuer too long", async () => {
+      // Without key identifiers the anchor stands behind whoever claims to be it and has the one that fits.
+      const anchor = await makeAuthority({ subject: "bare root", keyIds: false });
+      const issuing = await makeAuthority({ subject: "test CA", issuer: anchor, keyIds: false });
+      const target = await makeCertificate({ issuer: issuing });
+      const keyUsage = KeyUsage.cRLSign;
+      const own = await makeCertificate({ subject: "test CA", issuer: anchor, keyUsage, names: [], purposes: [] });
+      const revoking = await makeCrl({ issuer: own, entries: [{ serial: serialOf(target) }] });
+      const layers: TestCertificate[][] = [];
+      let issuer = await makeAuthority({ subject: "nobody" });
+      for (const [subject, key] of [
+        ["first", await generateKeyPair("P-256")],
+        ["second", await generateKeyPair("P-256")],
+        ["bare root", anchor.pair],
+      ] as const) {
+        const layer: TestCertificate[] = [];
+        for (let i = 0; i < 8; i++) layer.push(await makeAuthority({ subject, key, issuer }));
+        layers.push(layer);
+        [issuer] = layer as [TestCertificate];
+      }
+      const options = { mode: "soft-fail", crls: revoking, certificates: own.der } as const;
+      expect(await verify(options, { sent: [target, issuing], anchor })).toMatchObject({ code: "CERT_REVOKED" });
+      const error = (await verify(options, { sent: [target, issuing, ...layers.flat()], anchor })) as TlsError;
+      expect(error).toMatchObject({ code: "CERT_REJECTED", alert: "certificate_unknown" });
+      const reason = expect.stringMatching(/more than 64 signatures/);
+      expect(error.rejection?.paths).toContainEqual(
+        expect.objectContaining({ code: "UNABLE_TO_GET_CRL_ISSUER", reason }),
+      );
+    });
+
+    it("are no reason to accept whoever has others' keys tried until no more may be", async () => {
+      // With other keys, each costs one signature of the CRL.
+      const extensions = [extension.subjectKeyId(signer.keyId)];
+      const others: TestCertificate[] = [];
+      for (let i = 0; i < 4; i++) {
+        others.push(await makeAuthority({ subject: "test CA", keyIds: false, extensions }));
+      }
+      const sent = [leaf, middle, ...others, signer];
+      const options = { mode: "soft-fail", crls } as const;
+      expect(await verify(options, { sent })).toMatchObject({ code: "CERT_REVOKED" });
+      const error = (await verify(options, { sent, maxSignatureChecks: 5 })) as TlsError;
+      expect(error).toMatchObject({ code: "CERT_REJECTED", alert: "certificate_unknown" });
+      const reason = expect.stringMatching(/more than 5 signatures of CRLs/);
+      expect(error.rejection?.paths).toContainEqual(expect.objectContaining({ code: "CERT_REJECTED", reason }));
+    });
+  });
+
   it("can be replaced, and a bad replacement changes nothing", async () => {
     const checker = revocationChecker({ mode: "hard-fail", crls: [rootCrl, await makeCrl({ issuer: middle })] });
     expect(await ask(checker)).toBe("good");
@@ -323,6 +419,62 @@ describe("what is fetched", () => {
       expect(await ask(checker, { sent })).toBe("good");
       expect(await ask(checker, { sent })).toBe("good");
       expect(answers).toEqual([]);
+    }
+  });
+
+  it.each(["soft-fail", "hard-fail"] as const)(
+    "is not kept for the sake of a certificate that the peer made for it: %s",
+    async (mode) => {
+      const extensions = [distributionPoint(URL_A)];
+      const [revoked, honest] = [await issue({ extensions }), await issue({ extensions })];
+      // Anyone can make the CA's name with his own key.
+      const impostor = await makeAuthority({ subject: "test CA" });
+      const answers = [
+        await makeCrl({ issuer: impostor, nextUpdate: Date.now() + 3650 * DAY }),
+        await makeCrl({ issuer: middle, entries: [{ serial: serialOf(revoked) }] }),
+      ];
+      const checker = revocationChecker({ mode, crls: rootCrl, fetch: () => answers.shift() });
+      const first = await ask(checker, { sent: [revoked, middle, impostor] });
+      expect(first === "good").toBe(mode === "soft-fail");
+      expect(await ask(checker, { sent: [revoked, middle] })).toMatchObject({ code: "CERT_REVOKED" });
+      expect(await ask(checker, { sent: [honest, middle, impostor] })).toBe("good");
+      expect(answers).toEqual([]);
+    },
+  );
+
+  it("gives way to what is there now where nobody who is trusted has signed it", async () => {
+    // Two CAs of one name under two roots, and one address.
+    const strange = await makeAuthority({ subject: "strange root" });
+    const namesake = await makeAuthority({ subject: "test CA", issuer: strange });
+    const extensions = [distributionPoint(URL_A)];
+    const theirs = { sent: [await issue({ issuer: namesake, extensions }), namesake], anchor: strange };
+    const ours = { sent: [await issue({ extensions }), middle] };
+    const crls = [rootCrl, await makeCrl({ issuer: strange })];
+    const answers = [await makeCrl({ issuer: namesake }), await makeCrl({ issuer: middle })];
+    const checker = revocationChecker({ mode: "hard-fail", crls, fetch: () => answers.shift() });
+    expect(await ask(checker, theirs)).toBe("good");
+    expect(await ask(checker, theirs)).toBe("good");
+    expect(answers).toHaveLength(1);
+    expect(await ask(checker, ours)).toBe("good");
+    expect(await ask(checker, ours)).toBe("good");
+    expect(answers).toEqual([]);
+  });
+
+  it("is sixteen things at most: who names more is refused in both modes", async () => {
+    const urls = Array.from({ length: 17 }, (_, i) => `http://a.test/${i}`);
+    const point = (url: string) => new DerReader(distributionPoint(url).value).sequence().rest();
+    const points = (count: number) => urls.slice(0, count).map(point);
+    const naming = (count: number) => ({ ...distributionPoint(URL_A), value: encodeSequence(...points(count)) });
+    for (const [count, outcome] of [
+      [16, "good"],
+      [17, "UNABLE_TO_GET_CRL"],
+    ] as const) {
+      const { asked, fetch } = web({});
+      const sent = [await issue({ extensions: [naming(count)] }), middle];
+      const verdict = await verify({ mode: "soft-fail", crls: rootCrl, fetch }, { sent });
+      expect(verdict === "good" ? verdict : verdict.code).toBe(outcome);
+      expect(asked).toHaveLength(16);
+      expect(await verify({ crls: rootCrl, fetch }, { sent })).toMatchObject({ code: "UNABLE_TO_GET_CRL" });
     }
   });
 
