@@ -3,7 +3,7 @@ import { nodePasswordCrypto } from "../crypto/node-passwords.ts";
 import { fault } from "../errors.ts";
 import { type Awaitable, isPromiseLike, settle } from "../flow.ts";
 import { privateKeyFlow } from "../pki/pkcs8.ts";
-import type { Pkcs12 } from "../pki/pkcs12.ts";
+import type { Pkcs12, Pkcs12ReadOptions } from "../pki/pkcs12.ts";
 import { pkcs12Reading } from "../pki/pkcs12-read.ts";
 import type { UnlockOptions } from "../pki/unlock.ts";
 
@@ -19,7 +19,7 @@ import type { UnlockOptions } from "../pki/unlock.ts";
  * console.log(readPkcs12Sync(file, "secret").identities.length); // 1
  * ```
  */
-export function readPkcs12Sync(file: Uint8Array, passphrase?: string, options: UnlockOptions = {}): Pkcs12 {
+export function readPkcs12Sync(file: Uint8Array, passphrase?: string, options: Pkcs12ReadOptions = {}): Pkcs12 {
   return atOnce(settle(pkcs12Reading(file, passphrase, nodePasswordCrypto, options)));
 }
 

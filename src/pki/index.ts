@@ -55,6 +55,7 @@ export {
   type Pkcs12Key,
   type Pkcs12Mac,
   type Pkcs12Options,
+  type Pkcs12ReadOptions,
   type Pkcs12Source,
   readPkcs12,
   writePkcs12,

@@ -21,15 +21,28 @@ const MAX_KEYS = 256;
 /** SafeContents within SafeContents. */
 const MAX_NESTING = 8;
 
+/** How a PKCS#12 file is read. */
+export interface Pkcs12ReadOptions extends UnlockOptions {
+  /**
+   * True: a file without a MAC is read with a pass phrase, too, although whoever had it in hand may have put in, or taken
+   * out, what he liked. Default false.
+   */
+  readonly withoutMac?: boolean | undefined;
+}
+
 /** `readPkcs12` with any cryptography. */
 export function* pkcs12Reading(
   file: Uint8Array,
   passphrase: string | undefined,
   crypto: PasswordCrypto,
-  options: UnlockOptions,
+  options: Pkcs12ReadOptions,
 ): Flow<Pkcs12> {
   if (file.length > MAX_FILE) throw fault("ERR_TLS_PKCS12", `more than ${MAX_FILE} bytes`);
   const pfx = readPfx(file);
+  // Who names a pass phrase relies on it: without a MAC even clear text beside what is encrypted would be believed.
+  if (passphrase && pfx.mac === undefined && options.withoutMac !== true) {
+    throw fault("ERR_TLS_PKCS12", "mac absent: with a pass phrase, only what it protects from changes is read");
+  }
   const effort = new Effort(options);
   // RFC 7292 B.1 gives no pass phrase two zero bytes, others give it none; only trying tells.
   const [first, second] = passphrase ? [passphrase] : passphrase === "" ? ["", undefined] : [undefined, ""];

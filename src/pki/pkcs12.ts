@@ -2,10 +2,10 @@
 import { Tag } from "../bytes/der.ts";
 import { portablePasswordCrypto } from "../crypto/passwords.ts";
 import { settle } from "../flow.ts";
-import { pkcs12Reading } from "./pkcs12-read.ts";
+import { type Pkcs12ReadOptions, pkcs12Reading } from "./pkcs12-read.ts";
 import { type Pkcs12Mac, type Pkcs12Options, pkcs12Writing } from "./pkcs12-write.ts";
-import type { UnlockOptions } from "./unlock.ts";
 
+export type { Pkcs12ReadOptions } from "./pkcs12-read.ts";
 export type { Pkcs12Mac, Pkcs12Options } from "./pkcs12-write.ts";
 
 /** A certificate with the name that people know it by. */
@@ -62,14 +62,14 @@ export interface Pkcs12Source {
 }
 
 /**
- * Reads a PKCS#12 file: password integrity by the HMAC of RFC 7292 or PBMAC1 (RFC 9579), or none; password privacy by
- * PBES2 or by the schemes of RFC 7292 C with 3DES or RC2; BER as well as DER. A key belongs to the certificate with the
+ * Reads a PKCS#12 file: password integrity by the HMAC of RFC 7292 or PBMAC1 (RFC 9579), none where there is no pass phrase or
+ * {@link Pkcs12ReadOptions.withoutMac} is set; password privacy by PBES2 or by the schemes of RFC 7292 C with 3DES or RC2; BER as well as DER. A key belongs to the certificate with the
  * same localKeyId, or else the same public key.
  *
  * @param file - At most 4 MiB.
  * @param passphrase - `""` and none are told apart by the file; both are tried then.
- * @throws TlsError `ERR_TLS_PASSPHRASE` when the pass phrase is wrong or missing; `ERR_TLS_PKCS12` for what is not
- * supported (public-key modes, RC4, single DES) and what passes a limit; `ERR_TLS_PEM` and `CERT_PARSE_ERROR` when
+ * @throws TlsError `ERR_TLS_PASSPHRASE` when the pass phrase is wrong or missing; `ERR_TLS_PKCS12` for a
+ * file with no MAC where one must be, what is not supported (public-key modes, RC4, single DES) and what passes a limit; `ERR_TLS_PEM` and `CERT_PARSE_ERROR` when
  * something is malformed; `ERR_TLS_KEY` for a key that must be looked into and is not supported.
  *
  * @example
@@ -80,7 +80,11 @@ export interface Pkcs12Source {
  * console.log(identities[0]?.cert.length); // 1
  * ```
  */
-export async function readPkcs12(file: Uint8Array, passphrase?: string, options: UnlockOptions = {}): Promise<Pkcs12> {
+export async function readPkcs12(
+  file: Uint8Array,
+  passphrase?: string,
+  options: Pkcs12ReadOptions = {},
+): Promise<Pkcs12> {
   return settle(pkcs12Reading(file, passphrase, portablePasswordCrypto, options));
 }
 

@@ -9,6 +9,7 @@ import { serveCommand } from "../../src/cli/serve.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
 import { encryptPrivateKey } from "../../src/pki/pkcs8.ts";
 import { writePkcs12 } from "../../src/pki/pkcs12.ts";
+import { pfx, safesOf } from "../pki/files.ts";
 import { certificateFiles, type Files, mutls, type Served, served } from "../support/cli.ts";
 
 let files: Files;
@@ -24,6 +25,7 @@ beforeAll(async () => {
   await pack("client.p12", "client's", "client");
   await pack("server.p12", "server's", "server");
   await pack("two.p12", "both", "client", "other");
+  files.write("stripped.p12", pfx(safesOf(new Uint8Array(readFileSync(files.path("client.p12"))))));
   files.write("trust.p12", await writePkcs12({ trusted: [root] }, "x", FEW));
   for (const name of ["client", "server"]) {
     files.write(`${name}.locked.key`, await encryptPrivateKey(pem(`${name}.key`), `${name}'s`, FEW));
@@ -63,6 +65,12 @@ describe("credentials are taken from", () => {
 describe("credentials are refused", () => {
   it.each([
     ["--cert client.p12", 58, "client.p12: a pass phrase is wrong, or one is missing: mac verify failure", "--pass"],
+    [
+      "--cert stripped.p12 --pass client's",
+      58,
+      "stripped.p12: a PKCS#12 file or an encrypted key cannot be used: mac absent",
+      undefined,
+    ],
     ["--cert client.p12 --pass wrong", 58, "mac verify failure", "give its pass phrase with --pass"],
     [
       "--cert client.pem --key client.locked.key",

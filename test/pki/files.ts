@@ -14,10 +14,9 @@ import {
 import { nodePasswordCrypto } from "../../src/crypto/node-passwords.ts";
 import { TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
-import type { Pkcs12 } from "../../src/pki/pkcs12.ts";
+import type { Pkcs12, Pkcs12ReadOptions } from "../../src/pki/pkcs12.ts";
 import { Id } from "../../src/pki/pkcs12-ids.ts";
 import { pkcs12Reading } from "../../src/pki/pkcs12-read.ts";
-import type { UnlockOptions } from "../../src/pki/unlock.ts";
 import type { Random } from "../support/random.ts";
 
 export function fixture(name: string): Uint8Array {
@@ -34,6 +33,18 @@ export function pfx(safes: readonly Uint8Array[], mac: Uint8Array = new Uint8Arr
 
 export function contentInfo(type: string, content: Uint8Array): Uint8Array {
   return derSequence(derOid(type), explicit(content));
+}
+
+/** The safes of a file that is DER. */
+export function safesOf(file: Uint8Array): Uint8Array[] {
+  const outer = new DerReader(file).sequence();
+  outer.smallInteger();
+  const info = outer.sequence();
+  info.oid();
+  const content = new DerReader(info.read(contextConstructed(0)).octetString()).sequence();
+  const safes: Uint8Array[] = [];
+  while (content.remaining > 0) safes.push(content.raw());
+  return safes;
 }
 
 /** A safe that is not encrypted. */
@@ -89,9 +100,9 @@ export function toBer(der: Uint8Array, piece = 100): Uint8Array {
   return concat(Uint8Array.of(tag, 0x80), ...children, end);
 }
 
-/** Reads with node:crypto. */
-export function read(file: Uint8Array, passphrase?: string, options: UnlockOptions = {}): Pkcs12 {
-  return settle(pkcs12Reading(file, passphrase, nodePasswordCrypto, options)) as Pkcs12;
+/** Reads with node:crypto; a MAC need not be there, as in what `pfx` puts together. */
+export function read(file: Uint8Array, passphrase?: string, options: Pkcs12ReadOptions = {}): Pkcs12 {
+  return settle(pkcs12Reading(file, passphrase, nodePasswordCrypto, { withoutMac: true, ...options })) as Pkcs12;
 }
 
 /** The code and the text of the TlsError that `action` ends in. */

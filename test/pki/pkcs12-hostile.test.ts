@@ -4,6 +4,7 @@ import { concat, join } from "../../src/bytes/bytes.ts";
 import { contextConstructed, DerReader, derEncode, derNumber, derOid, derSequence, Tag } from "../../src/bytes/der.ts";
 import { TlsError } from "../../src/errors.ts";
 import { berToDer } from "../../src/pki/ber.ts";
+import { readPkcs12 } from "../../src/pki/pkcs12.ts";
 import { Id } from "../../src/pki/pkcs12-ids.ts";
 import { Random } from "../support/random.ts";
 import {
@@ -21,6 +22,7 @@ import {
   plainSafe,
   read,
   refusal,
+  safesOf,
   toBer,
 } from "./files.ts";
 
@@ -56,6 +58,29 @@ it("the pieces make a file", () => {
   expect(read(pfx([safe, plainSafe(bag(Id.keyBag, key), certificateBag(leaf))])).identities).toHaveLength(1);
   expect(read(pfx([plainSafe(nested(8))])).certificates).toHaveLength(1);
   expect(read(pfx([plainSafe(...many(4999, unknown))])).unread).toEqual(["1.2.3"]);
+});
+
+describe("what its pass phrase does not protect from changes", () => {
+  const stripped = withoutMac(fixture("windows.p12"));
+  const extended = pfx([...safesOf(fixture("windows.p12")), safe]);
+
+  it.each([
+    ["the same safes", stripped],
+    ["another in clear text beside them", extended],
+    ["clear text alone", file],
+    ["the same in BER", toBer(stripped)],
+  ])("is refused: %s", async (_, bytes) => {
+    for (const options of [{}, { withoutMac: undefined }, { withoutMac: false }]) {
+      const found = await refusal(() => readPkcs12(bytes, "windows", options));
+      expect(found).toMatchObject({ code: "ERR_TLS_PKCS12", text: expect.stringContaining("mac absent") });
+      expect(found.alert).toBeUndefined();
+    }
+  });
+
+  it("is read where the caller says so, or has no pass phrase", async () => {
+    expect((await readPkcs12(stripped, "windows", { withoutMac: true })).identities).toHaveLength(1);
+    for (const none of [undefined, ""]) expect((await readPkcs12(file, none)).certificates).toHaveLength(1);
+  });
 });
 
 describe("more than anybody needs", () => {
@@ -263,14 +288,8 @@ describe("BER", () => {
 
 /** The same without its MAC, and with the encrypted content in pieces where that is wanted. */
 function withoutMac(bytes: Uint8Array, pieces = false): Uint8Array {
-  const outer = new DerReader(bytes).sequence();
-  outer.smallInteger();
-  const info = outer.sequence();
-  info.oid();
-  const content = new DerReader(info.read(contextConstructed(0)).octetString()).sequence();
-  const all: Uint8Array[] = [];
-  while (content.remaining > 0) all.push(pieces ? inPieces(content.raw()) : content.raw());
-  return pfx(all);
+  const safes = safesOf(bytes);
+  return pfx(pieces ? safes.map(inPieces) : safes);
 }
 
 function inPieces(der: Uint8Array): Uint8Array {

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { SecureContext } from "../../../src/node/tls/context.ts";
 import { createThrowawayAuthority, type IssuedIdentity, type ThrowawayAuthority } from "../../../src/pki/index.ts";
 import { writePkcs12 } from "../../../src/pki/pkcs12.ts";
-import { fixture } from "../../pki/files.ts";
+import { certificateBag, fixture, pfx, plainSafe, safesOf } from "../../pki/files.ts";
 import { HOST, listening, mutls, PAIRS } from "./world.ts";
 
 /** What node:tls's users do with `pfx`, over node:tls and over mutls: the same code, the same outcome. */
@@ -101,6 +101,18 @@ describe.each(PAIRS)("pfx: %s", (_, near, far) => {
 });
 
 describe("pfx in mutls", () => {
+  it("is refused where its MAC is gone, lest whoever had it put his own CA in", async () => {
+    const { certificate } = await createThrowawayAuthority({ name: "not ours" });
+    const forged = Buffer.from(pfx([...safesOf(clientPfx), plainSafe(certificateBag(certificate))]));
+    const refused = expect.objectContaining({
+      code: "ERR_TLS_PKCS12",
+      message: expect.stringContaining("mac absent"),
+    });
+    for (const form of [forged, [forged], { buf: forged, passphrase: "client" }]) {
+      expect(() => mutls.createSecureContext({ pfx: form as Buffer, passphrase: "client" })).toThrow(refused);
+    }
+  });
+
   it("may be of an old Windows, which OpenSSL 3 does not read", () => {
     const pfx = Buffer.from(fixture("windows.p12"));
     expect(() => mutls.createSecureContext({ pfx, passphrase: "windows" })).not.toThrow();
