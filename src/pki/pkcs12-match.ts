@@ -3,6 +3,7 @@
 import { equal } from "../bytes/bytes.ts";
 import { toHex } from "../bytes/hex.ts";
 import { privateKeyId, publicKeyId } from "../crypto/noble-public.ts";
+import { TlsError } from "../errors.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { parseCertificate } from "../x509/parse.ts";
 import type { Pkcs12, Pkcs12Identity, Pkcs12Key } from "./pkcs12.ts";
@@ -67,14 +68,23 @@ function parse({ cert }: CertificateBag): Pick<Parsed, "certificate" | "keyId"> 
   return { certificate, keyId: publicKeyId(certificate.publicKey.spki) };
 }
 
-/** By localKeyId where it names one; where it names none or several, and where there is none, by the public key. */
+/** By the public key; of several, the one with its localKeyId. Where keys cannot be compared, that alone must name one. */
 function ownCertificate({ key, localKeyId }: KeyBag, all: readonly Parsed[]): Parsed | undefined {
-  const named = localKeyId && all.filter((bag) => bag.localKeyId && equal(bag.localKeyId, localKeyId));
-  if (named?.length === 1) return named[0];
-  const candidates = named?.length ? named : all;
-  if (candidates.length === 0) return undefined;
-  const id = privateKeyId(key);
-  return id === undefined ? undefined : candidates.find((bag) => bag.keyId === id);
+  if (all.length === 0) return undefined;
+  const named = all.filter((bag) => localKeyId && bag.localKeyId && equal(bag.localKeyId, localKeyId));
+  const only = named.length === 1 ? named[0] : undefined;
+  const id = only === undefined ? privateKeyId(key) : comparableId(key);
+  return id === undefined ? only : [...named, ...all].find((bag) => bag.keyId === id);
+}
+
+/** Keys of kinds that nothing here can sign with may stand in a file beside others; who wants to use them is told. */
+function comparableId(key: Uint8Array): string | undefined {
+  try {
+    return privateKeyId(key);
+  } catch (error) {
+    if (error instanceof TlsError && error.code === "ERR_TLS_KEY") return undefined;
+    throw error;
+  }
 }
 
 function groupBySubject(all: readonly Parsed[]): ReadonlyMap<string, readonly Parsed[]> {

@@ -63,8 +63,8 @@ export interface Pkcs12Source {
 
 /**
  * Reads a PKCS#12 file: password integrity by the HMAC of RFC 7292 or PBMAC1 (RFC 9579), none where there is no pass phrase or
- * {@link Pkcs12ReadOptions.withoutMac} is set; password privacy by PBES2 or by the schemes of RFC 7292 C with 3DES or RC2; BER as well as DER. A key belongs to the certificate with the
- * same localKeyId, or else the same public key.
+ * {@link Pkcs12ReadOptions.withoutMac} is set; password privacy by PBES2 or by the schemes of RFC 7292 C with 3DES or RC2; BER as well as DER. A key belongs to the certificate with its
+ * public key, of several to the one with its localKeyId; by that alone where the two keys cannot be compared.
  *
  * @param file - At most 4 MiB.
  * @param passphrase - `""` and none are told apart by the file; both are tried then.

@@ -5,17 +5,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes/bytes.ts";
-import { derEncode, Tag } from "../../src/bytes/der.ts";
+import { derEncode, derNumber, derOid, derSequence, Tag } from "../../src/bytes/der.ts";
 import { readPem, writePem } from "../../src/bytes/pem.ts";
 import { privateKeyId, publicKeyId } from "../../src/crypto/noble-public.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
 import { resolveIdentity } from "../../src/engine/identity.ts";
 import { createThrowawayAuthority, type IssuedIdentity, type ThrowawayAuthority } from "../../src/pki/index.ts";
+import { generateKeyPair } from "../../src/pki/keys.ts";
 import { isPkcs12, type Pkcs12, type Pkcs12Mac, readPkcs12, writePkcs12 } from "../../src/pki/pkcs12.ts";
 import { Id } from "../../src/pki/pkcs12-ids.ts";
 import { encodeBmp } from "../../src/pki/unlock.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { withoutOpenssl } from "../support/openssl.ts";
+import { makeCertificate } from "../support/pki.ts";
 import { attribute, bag, certificateBag, fixture, localKeyId, pfx, plainSafe, read, refusal, toBer } from "./files.ts";
 
 const FEW = { iterations: 1000 };
@@ -309,6 +311,34 @@ describe("a key's certificate", () => {
     expect(subjects(own(second, [localKeyId(1)]), own(first, [localKeyId(1)]), key(first, [localKeyId(1)]))).toEqual([
       "CN=first",
     ]);
+  });
+
+  it("is not another key's, whatever its localKeyId says", () => {
+    const swapped = [own(second, [localKeyId(1)]), key(first, [localKeyId(1)])];
+    expect(subjects(...swapped)).toEqual([]);
+    const { keys, certificates } = read(pfx([plainSafe(...swapped)]));
+    expect([keys.length, certificates.length]).toEqual([1, 1]);
+    expect(subjects(...swapped, own(first, [localKeyId(2)]))).toEqual(["CN=first"]);
+  });
+
+  it("is the one with its localKeyId where several have its public key", async () => {
+    const pair = await generateKeyPair("P-256");
+    const old = await makeCertificate({ subject: "old", key: pair });
+    const renewed = await makeCertificate({ subject: "renewed", key: pair });
+    const bags = [certificateBag(old.der, [localKeyId(1)]), certificateBag(renewed.der, [localKeyId(2)])];
+    expect(subjects(...bags, bag(Id.keyBag, pair.pkcs8, [localKeyId(2)]))).toEqual(["CN=renewed"]);
+    expect(subjects(...bags, bag(Id.keyBag, pair.pkcs8, [localKeyId(1)]))).toEqual(["CN=old"]);
+  });
+
+  it("has its localKeyId where the key is of a kind that cannot be compared", () => {
+    // DSA, which nothing here signs with.
+    const dsa = derSequence(
+      derNumber(0),
+      derSequence(derOid("1.2.840.10040.4.1")),
+      derEncode(Tag.octetString, Uint8Array.of(2, 1, 5)),
+    );
+    const bags = [own(first, [localKeyId(1)]), bag(Id.keyBag, dsa, [localKeyId(1)])];
+    expect(subjects(...bags)).toEqual(["CN=first"]);
   });
 
   it.each(["P-256", "P-384", "P-521", "Ed25519", "RSA", "RSA-PSS"] as const)(
