@@ -222,13 +222,14 @@ function splitMailbox(name: string): Mailbox | undefined {
   return /[\s"(),:;<>@[\\\]]/.test(written) ? undefined : { local: written, host };
 }
 
+/** RFC 3986 2: the characters of URIs. Others begin the path for some readers and belong to the user for others. */
+const URI = /^(?:[\w.~:/?#[\]@!$&'()*+,;=-]|%[0-9a-f]{2})*$/i;
+
+/** RFC 3986 3.2: scheme, one userinfo at most, host and port, before whatever ends the authority. */
+const AUTHORITY = /^[a-z][a-z0-9+.-]*:\/\/(?:[\w.~:!$&'()*+,;=%-]*@)?([a-z0-9_.-]*)(?::[0-9]*)?(?:[/?#]|$)/i;
+
 /** The host of a URI with an authority, when it is a domain name. */
 function uriHost(uri: string): string | undefined {
-  const authority = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(uri)?.[1];
-  if (authority === undefined) return undefined;
-  const host = authority
-    .slice(authority.lastIndexOf("@") + 1)
-    .replace(/:[0-9]*$/, "")
-    .toLowerCase();
-  return isDomainName(host) ? host : undefined;
+  const host = URI.test(uri) ? AUTHORITY.exec(uri)?.[1]?.toLowerCase() : undefined;
+  return host !== undefined && isDomainName(host) ? host : undefined;
 }

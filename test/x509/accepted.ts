@@ -120,12 +120,21 @@ export const ACCEPTED: readonly Case[] = [
           generalName.ip("192.0.2.7"),
           generalName.email("root@mail.example.com"),
           generalName.uri("https://host.example.com:8443/path"),
+          generalName.uri("ftp://HOST.example.com:/a(b)~c_d/%2F?q='x'&y[]=*;z=$1!,2+3#@top"),
         ],
         [
           ["O", "example"],
           ["CN", "test leaf"],
         ],
       ).then((chain) => ({ ...chain, name: "localhost.example.com" })),
+  },
+  {
+    title: "a permitted URI with a user",
+    make: () => {
+      const uri = generalName.uri("ftp://us%20er:pass@host.example.com/");
+      return constrained([generalName.uri("host.example.com")], [], [localhost, uri]);
+    },
+    node: unspecified("OpenSSL takes what stands before the first colon for the host"),
   },
   {
     title: "an RSA key of 1024 bits where that is allowed",

@@ -121,6 +121,23 @@ export const REJECTED_NAMES: readonly Rejected[] = [
     () => constrained([], [generalName.uri("example.com")], [localhost, generalName.uri("urn:uuid:1")]),
     /URI:urn:uuid:1 cannot be compared/,
   ),
+  ...[
+    { uri: "https://evil.test\\@example.com/" },
+    { uri: "https://evil.test\\.example.com/" },
+    { uri: "https://evil.test @example.com/" },
+    { uri: "https://evil.test/@example.com/" },
+    { uri: "https://evil.test@evil.test@example.com/" },
+    { uri: "https://evil.test%zz@example.com/" },
+    { uri: "https://example.com:80:80/", node: { code: undefined, why: "OpenSSL reads up to the first colon" } },
+    { uri: 'https://example.com/"', node: { code: undefined, why: "OpenSSL reads up to the path" } },
+  ].map(({ uri, node }) =>
+    violation(
+      `a URI of which readers differ: ${uri}`,
+      () => constrained([generalName.uri("example.com")], [], [localhost, generalName.uri(uri)]),
+      /: URI:.* (cannot be compared with the constraints|is not among the permitted names)$/,
+      node,
+    ),
+  ),
   violation(
     "a subject outside the directory subtree",
     () => constrained([generalName.directory([["O", "Example"]])], [], all),
