@@ -7,7 +7,8 @@ import { fault } from "../errors.ts";
 export interface UnlockOptions {
   /**
    * Rounds of key derivation in one file, all its keys and its MAC together; ten million by default, which take some ten
-   * seconds at worst. scrypt counts as the product of its parameters.
+   * seconds at worst. scrypt counts as the product of its parameters, each round of PKCS#12's own derivation with SHA-384
+   * or SHA-512 as three.
    */
   readonly maxIterations?: number | undefined;
 }

@@ -125,6 +125,19 @@ describe("more than anybody needs", () => {
     expect(read(bytes, "changeit", { maxIterations: 40_000 }).identities).toHaveLength(2);
   });
 
+  it.each([
+    ["sha1", "1.3.14.3.2.26", 1],
+    ["sha224", "2.16.840.1.101.3.4.2.4", 1],
+    ["sha256", "2.16.840.1.101.3.4.2.1", 1],
+    ["sha384", "2.16.840.1.101.3.4.2.2", 3],
+    ["sha512", "2.16.840.1.101.3.4.2.3", 3],
+  ])("of iterations is counted by what they cost: a MAC of %s", async (_, digest, cost) => {
+    const bytes = pfx([safe], macData(identifier(digest, NULL), SALT, derNumber(1000)));
+    const codeOf = async (maxIterations: number) => (await refusal(() => read(bytes, "x", { maxIterations }))).code;
+    expect(await codeOf(1000 * cost - 1)).toBe("ERR_TLS_PKCS12");
+    expect(await codeOf(1000 * cost)).toBe("ERR_TLS_PASSPHRASE");
+  });
+
   it("of memory is refused in a bag as elsewhere", async () => {
     const scrypt = identifier(
       "1.3.6.1.4.1.11591.4.11",
