@@ -1,24 +1,18 @@
 /** The check of one chain for revocation, with what it has learnt on the way. */
 import { toHex } from "../bytes/hex.ts";
 import { TlsError } from "../errors.ts";
-import { type Flow, wait } from "../flow.ts";
+import type { Flow } from "../flow.ts";
 import type { Certificate } from "./certificate.ts";
-import { type CertificateRevocationList, parseCrl } from "./crl.ts";
-import {
-  answersForItself,
-  type CrlRules,
-  type CrlSources,
-  crlStatus,
-  DEFAULT_AGE,
-  type Obstacle,
-} from "./crl-validation.ts";
+import type { CertificateRevocationList } from "./crl.ts";
+import { answersForItself, type CrlRules, type CrlSources, crlStatus, type Obstacle } from "./crl-validation.ts";
 import type { DistinguishedName } from "./distinguished.ts";
-import { type DistributionPoint, ocspAddresses, tlsFeatures } from "./distribution.ts";
+import { ocspAddresses, tlsFeatures } from "./distribution.ts";
 import { encodeOcspRequest } from "./ocsp.ts";
 import { type OcspQuestion, type OcspVerdict, ocspStatus } from "./ocsp-validation.ts";
 import { findPath, type Path, type PathRequest } from "./path.ts";
-import type { ExpiringCache, RevocationFetch, RevocationOptions } from "./revocation.ts";
+import type { RevocationOptions } from "./revocation.ts";
 import type { Violation } from "./rules.ts";
+import { type FetchedStatus, isHttp, StatusFetch } from "./status-fetch.ts";
 import { signatureProblem } from "./status-signature.ts";
 import { trustStore } from "./trust.ts";
 
@@ -33,19 +27,6 @@ export interface RevocationSettings {
   readonly fetch: RevocationOptions["fetch"];
 }
 
-/** What outlives one check. */
-export interface FetchedStatus {
-  /** By URL. */
-  readonly crls: ExpiringCache<CertificateRevocationList>;
-  /** By URL and request. */
-  readonly responses: ExpiringCache<Uint8Array>;
-  /** SPKIs, hexadecimal, of those who are known to have signed a CRL and were trusted when that was found out. */
-  readonly verified: WeakMap<CertificateRevocationList, Set<string>>;
-}
-
-/** Fetches for one chain, whatever its certificates name. */
-const MAX_FETCHES = 16;
-const TOO_MANY_FETCHES = `more than ${MAX_FETCHES} fetches were needed`;
 /** CRL issuers whose own status depends on another CRL issuer's, and so on. */
 const MAX_SIGNER_DEPTH = 4;
 /** CRL issuers for which a path is sought: anyone can make certificates with a CRL issuer's name and key. */
@@ -58,6 +39,7 @@ export class RevocationCheck {
   readonly #known: ReadonlyMap<string, readonly CertificateRevocationList[]>;
   readonly #signers: readonly Certificate[];
   readonly #fetched: FetchedStatus;
+  readonly #fetches: StatusFetch;
   readonly #request: PathRequest;
   readonly #rules: CrlRules;
   /** CRL issuers under examination: none vouches for itself. */
@@ -68,18 +50,9 @@ export class RevocationCheck {
   readonly #examined = new Set<Certificate>();
   /** Why a CRL is not signed by a key, by the key's SPKI, hexadecimal. */
   readonly #signatures = new Map<CertificateRevocationList, Map<string, Obstacle | undefined>>();
-  /** CRLs that were fetched for this chain, with where and until when they may be kept. */
-  readonly #fresh = new Map<CertificateRevocationList, { readonly url: string; readonly until: number }>();
-  /** CRLs that had been kept from a fetch before, and of them those which nobody who is trusted here has signed. */
-  readonly #kept = new Set<CertificateRevocationList>();
-  readonly #disowned = new Set<CertificateRevocationList>();
   /** The first limit that was reached. What was not looked at for want of work may be what revokes. */
   #exhausted: Obstacle | undefined;
   #path: readonly Certificate[] = [];
-  /** Why fetches brought nothing. */
-  readonly #failures: string[] = [];
-  #fetches = 0;
-  #unfetched = false;
   #signatureChecks = 0;
 
   constructor(
@@ -93,6 +66,7 @@ export class RevocationCheck {
     this.#known = known;
     this.#signers = signers;
     this.#fetched = fetched;
+    this.#fetches = new StatusFetch(settings.fetch, fetched, { time: request.time, maxAge: settings.maxAge });
     this.#request = request;
     const { tolerance, maxAge, strictCrls } = settings;
     this.#rules = { time: request.time, tolerance, maxAge, strictCrls, indirectCrls: true };
@@ -171,21 +145,20 @@ export class RevocationCheck {
     }
     if (status.status === "good") return this.#exhausted;
     if (status.status === "unknown" && this.#settings.mode === "soft-fail") return this.#limit;
-    const failures = status.code === "UNABLE_TO_GET_CRL" ? this.#failures : [];
+    const failures = status.code === "UNABLE_TO_GET_CRL" ? this.#fetches.failures : [];
     return { code: status.code, reason: [status.reason, ...failures].join("; ") };
   }
 
   /** The peer decides how much there is to look at: what ends at a limit is refused in either mode. */
   get #limit(): Obstacle | undefined {
-    if (this.#exhausted !== undefined || !this.#unfetched) return this.#exhausted;
-    return { code: "UNABLE_TO_GET_CRL", reason: TOO_MANY_FETCHES };
+    return this.#exhausted ?? this.#fetches.limit;
   }
 
   /** Kept CRLs of which nobody is trusted here give way to what is at their places now. */
   *#fetchedStatus(certificate: Certificate, above: readonly Certificate[]): Flow<OcspVerdict> {
-    const before = this.#disowned.size;
+    const before = this.#fetches.disowned;
     const status = yield* crlStatus(certificate, above, this.#sources(true));
-    if (status.status !== "unknown" || this.#disowned.size === before) return status;
+    if (status.status !== "unknown" || this.#fetches.disowned === before) return status;
     return yield* crlStatus(certificate, above, this.#sources(true));
   }
 
@@ -226,7 +199,7 @@ export class RevocationCheck {
       }
       const nonce = this.#settings.nonce ? provider.random(32) : undefined;
       const body = nonce === undefined ? plain : encodeOcspRequest(certificate, question.issuer, nonce);
-      const response = yield* this.#fetch({ kind: "ocsp", url, body });
+      const response = yield* this.#fetches.bytes({ kind: "ocsp", url, body });
       if (!(response instanceof Uint8Array)) {
         last = { status: "unknown", code: "UNABLE_TO_GET_CRL", reason: response };
         continue;
@@ -239,75 +212,16 @@ export class RevocationCheck {
     return last;
   }
 
-  /** The bytes, or why there are none. */
-  *#fetch(what: RevocationFetch): Flow<Uint8Array | string> {
-    const { fetch } = this.#settings;
-    if (fetch === undefined) return "nothing is fetched";
-    if (this.#fetches === MAX_FETCHES) {
-      this.#unfetched = true;
-      return TOO_MANY_FETCHES;
-    }
-    this.#fetches++;
-    try {
-      const bytes = yield* wait("fetch_status", fetch(what));
-      return bytes ?? `nothing came from ${what.url}`;
-    } catch (error) {
-      return `${what.url} could not be fetched: ${error instanceof Error ? error.message : String(error)}`;
-    }
-  }
-
   #sources(fetching: boolean): CrlSources {
     return {
       rules: this.#rules,
       issuedBy: ({ key }) => this.#known.get(key) ?? [],
-      fetch: (point, issuers) => this.#fetchPoint(fetching ? point : undefined, issuers),
+      fetch: (point, issuers) => (fetching ? this.#fetches.crls(point, issuers) : nothing()),
       signersNamed: (name) => this.#signersNamed(name),
       distrust: (signer, certificate) => this.#distrust(signer, certificate),
       signatureFault: (crl, signer) => this.#signatureFault(crl, signer),
-      attribute: (crl, signer) => this.#attribute(crl, signer),
+      attribute: (crl, signer) => this.#fetches.attribute(crl, signer),
     };
-  }
-
-  /**
-   * What was fetched before counts when it is by one of these and somebody who is trusted has signed it: else whoever was
-   * on the way once could put a CRL there for as long as he likes.
-   */
-  *#fetchPoint(
-    point: DistributionPoint | undefined,
-    issuers: readonly DistinguishedName[],
-  ): Flow<readonly CertificateRevocationList[]> {
-    const { time } = this.#request;
-    for (const url of point?.names?.uris.filter(isHttp) ?? []) {
-      const kept = this.#fetched.crls.get(url, time);
-      if (kept !== undefined && !this.#disowned.has(kept) && issuers.some((name) => name.equals(kept.issuer))) {
-        this.#kept.add(kept);
-        return [kept];
-      }
-      const der = yield* this.#fetch({ kind: "crl", url });
-      const crl = der instanceof Uint8Array ? readCrl(der) : der;
-      if (typeof crl === "string") {
-        this.#failures.push(crl);
-        continue;
-      }
-      const { thisUpdate, nextUpdate } = crl;
-      const until = Math.min(nextUpdate ?? thisUpdate + DEFAULT_AGE, thisUpdate + (this.#rules.maxAge ?? Infinity));
-      if (time < until) this.#fresh.set(crl, { url, until });
-      return [crl];
-    }
-    return [];
-  }
-
-  /** What is to be known of a CRL after this chain, too. */
-  #attribute(crl: CertificateRevocationList, signer: Certificate | undefined): void {
-    if (signer === undefined) {
-      if (this.#kept.has(crl)) this.#disowned.add(crl);
-      return;
-    }
-    const { crls, verified } = this.#fetched;
-    verified.set(crl, (verified.get(crl) ?? new Set()).add(toHex(signer.publicKey.spki)));
-    const place = this.#fresh.get(crl);
-    if (place !== undefined) crls.set(place.url, crl, place.until);
-    this.#fresh.delete(crl);
   }
 
   #signersNamed(name: DistinguishedName): ReturnType<CrlSources["signersNamed"]> {
@@ -406,17 +320,7 @@ export class RevocationCheck {
   }
 }
 
-/** Printable ASCII alone (RFC 3986 2): a line break would end the request line of whoever fetches carelessly. */
-function isHttp(url: string): boolean {
-  return /^https?:\/\/[\x21-\x7e]+$/i.test(url);
-}
-
-/** What a fetch brought, or why it is no CRL. */
-function readCrl(der: Uint8Array): CertificateRevocationList | string {
-  try {
-    return parseCrl(der);
-  } catch (error) {
-    if (error instanceof TlsError) return error.message;
-    throw error;
-  }
+// biome-ignore lint/correctness/useYield: there is nothing to wait for
+function* nothing(): Flow<readonly CertificateRevocationList[]> {
+  return [];
 }
