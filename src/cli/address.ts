@@ -22,6 +22,7 @@ export function parseTarget(text: string): Target {
 function targetHint(text: string): string | undefined {
   if (/^[a-z]+:\/\//i.test(text)) return "leave out the scheme: mutls speaks TLS, not HTTP";
   if (parseAddress(text)?.length === 16) return `write [${text}]:443`;
+  if (/:\d+$/.test(text)) return "a port is a number from 1 to 65535";
   return /^[^:/]+$/.test(text) ? `did you mean ${text}:443?` : undefined;
 }
 

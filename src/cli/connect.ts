@@ -186,7 +186,7 @@ async function converse(
       return ExitStatus.write;
     }
     output.end(error);
-    reportError(error, advice(error, session, client));
+    reportError(error, advice(error, session, client, args));
     return exitStatus(error, accepted);
   } finally {
     process.stdin.destroy();
@@ -294,7 +294,12 @@ function warn(event: SessionEvent): void {
 }
 
 /** What the user can do about it. */
-function advice(error: unknown, session: TlsSession | undefined, { hasIdentity }: Client): string | undefined {
+function advice(
+  error: unknown,
+  session: TlsSession | undefined,
+  { hasIdentity }: Client,
+  args: Arguments,
+): string | undefined {
   const { code } = error as { readonly code?: string };
   switch (code) {
     case "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED":
@@ -307,11 +312,15 @@ function advice(error: unknown, session: TlsSession | undefined, { hasIdentity }
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
     case "SELF_SIGNED_CERT_IN_CHAIN":
-      return "name the CA with --cacert FILE; -k would accept anybody";
+      return args.has("cacert")
+        ? `who issued it is not in ${args.get("cacert")}: is that the right CA? -k would accept anybody`
+        : "name the CA with --cacert FILE; -k would accept anybody";
     case "ERR_TLS_CERT_ALTNAME_INVALID":
       return "name the server with --servername NAME if that is who you want";
     case "ERR_SSL_TLSV1_ALERT_UNKNOWN_PSK_IDENTITY":
       return "the server has no certificate, and knows none of the keys that were offered";
+    case "ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR":
+      return args.has("psk") ? "is it the server's key that --psk gives?" : undefined;
     case "ERR_SSL_WRONG_VERSION_NUMBER":
       return "there seems to be no TLS on this port";
     default:

@@ -2,6 +2,7 @@
 import { openSync, readFileSync, writeSync } from "node:fs";
 import { utf8 } from "../bytes/bytes.ts";
 import { Tag } from "../bytes/der.ts";
+import { readPem } from "../bytes/pem.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { schemeAlgorithm } from "../crypto/signatures.ts";
 import { type IdentityOptions, resolveIdentity } from "../engine/index.ts";
@@ -70,7 +71,7 @@ async function loadPkcs12(
   provider: CryptoProvider,
 ): Promise<readonly Identity[]> {
   const ocspResponse = readStaple(ocspFile);
-  const { identities } = await naming(name, () => readPkcs12(content, passphrase));
+  const { identities } = await naming(name, passphrase, () => readPkcs12(content, passphrase));
   if (identities.length === 0) {
     throw new CliError(ExitStatus.localCertificate, `${name}: no private key with its certificate in there`);
   }
@@ -92,9 +93,32 @@ async function loadIdentity(
 ): Promise<readonly Identity[]> {
   const file = keyFile === certFile ? cert : read(keyFile, "private key", ExitStatus.localCertificate);
   const ocspResponse = readStaple(ocspFile);
-  const hint = certFile === keyFile ? "give the file with the private key as --key" : undefined;
-  const key = await naming(keyFile, () => readPrivateKey(file, passphrase), hint);
+  if (cert[0] !== Tag.sequence) expectCertificate(certFile, cert);
+  const hint = certFile === keyFile ? "give the file with the private key as --key" : PAIR_HINT;
+  const key = await naming(keyFile, passphrase, () => readPrivateKey(file, passphrase), hint);
   return [await resolved({ cert, key, ocspResponse }, certFile, keyFile, ocspFile, provider)];
+}
+
+const PAIR_HINT = "--cert wants the certificate, --key the private key";
+
+/** Says what a file is that was given for a certificate: most often the key. */
+function expectCertificate(file: string, content: Uint8Array): void {
+  const labels = pemLabels(file, ExitStatus.localCertificate, content);
+  if (labels.some((label) => label.endsWith("CERTIFICATE"))) return;
+  throw new CliError(ExitStatus.localCertificate, `${file} holds no certificate: ${kindOf(labels)}`, PAIR_HINT);
+}
+
+function pemLabels(file: string, status: number, content: Uint8Array): readonly string[] {
+  try {
+    return readPem(content).map(({ label }) => label);
+  } catch (error) {
+    if (error instanceof TlsError) throw new CliError(status, `${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+function kindOf(labels: readonly string[]): string {
+  return labels.length === 0 ? "it is neither PEM nor DER" : `it is PEM of ${[...new Set(labels)].join(", ")}`;
 }
 
 function readStaple(file: string | undefined): Uint8Array | undefined {
@@ -102,12 +126,18 @@ function readStaple(file: string | undefined): Uint8Array | undefined {
 }
 
 /** What cannot be read says where it stands. `hint`: for a file without a usable key. */
-async function naming<T>(file: string, reading: () => Promise<T>, hint?: string): Promise<T> {
+async function naming<T>(
+  file: string,
+  passphrase: string | undefined,
+  reading: () => Promise<T>,
+  hint?: string,
+): Promise<T> {
   try {
     return await reading();
   } catch (error) {
     if (!(error instanceof TlsError)) throw error;
-    const mending = { ERR_TLS_PASSPHRASE: "give its pass phrase with --pass", ERR_TLS_KEY: hint }[error.code as string];
+    const opening = passphrase === undefined ? "give its pass phrase with --pass" : "what --pass says does not open it";
+    const mending = { ERR_TLS_PASSPHRASE: opening, ERR_TLS_KEY: hint }[error.code as string];
     throw new CliError(ExitStatus.localCertificate, `${file}: ${error.message}`, mending);
   }
 }
@@ -156,6 +186,10 @@ export function loadTrust(args: Arguments): TrustStore | undefined {
   const native = args.has("ca-native") ? nativeTrust() : undefined;
   if (file === undefined) return native;
   const content = read(file, "CA file", ExitStatus.caFile);
+  const labels = content[0] === Tag.sequence ? ["CERTIFICATE"] : pemLabels(file, ExitStatus.caFile, content);
+  if (!labels.some((label) => label.endsWith("CERTIFICATE"))) {
+    throw new CliError(ExitStatus.caFile, `${file} holds no certificate: ${kindOf(labels)}`);
+  }
   try {
     return trustStore(native === undefined ? content : [native, content]);
   } catch (error) {

@@ -68,7 +68,7 @@ export class Arguments {
     const value = this.get(name);
     if (value === undefined) return undefined;
     if (!/^\d{1,10}$/.test(value) || Number(value) < min || Number(value) > max) {
-      throw usage(`--${name}: "${value}" is not a number from ${min} to ${max}`);
+      throw usage(`--${name}: "${value}" is not a whole number from ${min} to ${max}`);
     }
     return Number(value);
   }

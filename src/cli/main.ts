@@ -61,6 +61,7 @@ async function runInGroup(name: string, group: Group, [second, ...rest]: readonl
     return ExitStatus.usage;
   }
   if (second === "--help" || second === "-h") return say(await groupOverview(name, group));
+  if (second === "help") return runInGroup(name, group, [...rest.slice(0, 1), "--help"]);
   const load = Object.entries(commands).find(([known]) => known === second)?.[1];
   if (load === undefined) {
     const close = nearest(second, Object.keys(commands));

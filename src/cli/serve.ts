@@ -94,6 +94,12 @@ export const serveCommand: Command = {
   run,
 };
 
+/** What --cacert alone does. */
+const UNASKED = {
+  http: "--client-auth is off: clients are asked for a certificate at GET /secret only",
+  other: "--cacert has no effect without --client-auth",
+};
+
 /** Who decides about clients' certificates. */
 function judgement(args: Arguments): Pick<ServerConfiguration, "trust" | "verifier"> {
   const trust = loadTrust(args);
@@ -129,8 +135,8 @@ async function run(args: Arguments): Promise<number> {
   };
   // Before anything is opened: an option that cannot be used is no client's fault.
   const context = serverContext(options);
-  if (args.has("cacert") && clientAuth === "off" && mode !== "http")
-    log("--cacert has no effect without --client-auth");
+  // With --json, stderr is for JSON alone.
+  if (args.has("cacert") && clientAuth === "off" && !args.has("json")) log(UNASKED[mode === "http" ? "http" : "other"]);
   const keys = keyLogFile(args);
   const sockets = new Set<Socket>();
   let connections = 0;

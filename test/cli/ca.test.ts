@@ -59,7 +59,13 @@ describe("mutls ca", () => {
       expect((await mutls(["help", "ca", name])).stdout.toString()).toBe(help);
     }
     expect((await mutls(["--help"])).stdout.toString()).toMatch(/^ {2}ca … +A private CA/m);
-    expect((await mutls(["help", "ca"])).stdout.toString()).toBe(overview.stdout.toString());
+    for (const asked of [
+      ["help", "ca"],
+      ["ca", "help"],
+    ]) {
+      expect((await mutls(asked)).stdout.toString()).toBe(overview.stdout.toString());
+    }
+    expect((await mutls(["ca", "help", "issue"])).stdout.toString()).toMatch(/^usage: mutls ca issue NAME/);
   });
 
   it.each<[readonly string[], number, string, string?]>([
@@ -73,8 +79,8 @@ describe("mutls ca", () => {
     [["issue", "a b", "--profile", "server"], 2, "a server's certificate needs a DNS name or an IP address"],
     [["issue", "a", "--profile", "client", "--ip", "1.2.3"], 2, '"1.2.3" is no IP address'],
     [["issue", "a", "--profile", "client", "--subject", "/XX=a"], 2, '"XX=a" in /XX=a is not one of'],
-    [["list", "--dir", "nowhere"], 77, "there is no CA in nowhere"],
-    [["init"], 77, "there is a CA in"],
+    [["list", "--dir", "nowhere"], 77, "there is no CA in nowhere", "mutls ca init makes one"],
+    [["init"], 77, "there is a CA in", "--dir names another folder"],
     [["init", "--name", ""], 2, "--name is empty"],
     [["init", "--permit", "example.com"], 2, '--permit: "example.com" is not dns:'],
     [["sign", "nothing.csr", "--profile", "client"], 26, "cannot read the request"],
@@ -138,6 +144,14 @@ describe("mutls ca init", () => {
     const server = ["ca", "issue", "www.example.com", "--profile", "server", "--dir", own, "--out", path("www")];
     expect((await mutls(server, pass)).status).toBe(0);
     expect(certificateIn(path("www.pem")).subjectAltName?.dns).toEqual(["www.example.com"]);
+  });
+
+  it("says which key is gone, and nothing of pass phrases", async () => {
+    const own = path("keyless");
+    await ca("init", "--dir", own);
+    rmSync(join(own, "issuing.key"));
+    const { status, stderr } = await issue("keyless", "--dir", own, "--profile", "client");
+    expect([status, stderr]).toEqual([58, `mutls: the CA's key ${join(own, "issuing.key")} is not there\n`]);
   });
 
   it("can do without an intermediate", async () => {
@@ -284,10 +298,19 @@ describe("mutls ca renew, revoke, crl and list", () => {
     const gone = await ca("revoke", path("gone.pem"), "--reason", "keyCompromise");
     expect(gone.stdout).toMatch(/CN=gone {2}revoked .*Z, keyCompromise\npublished: .*crl\.pem\n$/);
     expect((await ca("revoke", serial.slice(0, 16))).stdout).toContain("CN=lost  revoked");
+    await issue("again", "--profile", "client");
+    await ca("renew", path("again.pem"));
+    const older = certificateIn(path("again.pem"));
+    await ca("renew", path("again.pem"), "--rekey", path("again.key"));
+    expect((await ca("revoke", path("again.pem"))).stdout).not.toContain("of the same key");
+    const first = await ca("revoke", Buffer.from(older.serialNumber).toString("hex"));
+    expect(first.stdout).toMatch(
+      /crl\.pem\nof the same key, and still good: [0-9a-f]+ {2}client .*CN=again {2}until .*\n$/,
+    );
     expect((await ca("revoke", path("gone.pem"))).stdout).toContain("was revoked before; published");
     const crl = await ca("crl");
     expect(crl.stdout).toMatch(
-      /^CN=mutls CA issuing: number \d+, 2 revoked, the next by .*Z\nCN=mutls CA: number \d+, 0 /,
+      /^CN=mutls CA issuing: number \d+, 4 revoked, the next by .*Z\nCN=mutls CA: number \d+, 0 /,
     );
     expect((await ca("renew", path("gone.pem"))).stderr).toContain("is revoked: issue a new one");
 

@@ -30,6 +30,9 @@ beforeAll(async () => {
   for (const name of ["client", "server"]) {
     files.write(`${name}.locked.key`, await encryptPrivateKey(pem(`${name}.key`), `${name}'s`, FEW));
   }
+  files.write("request.pem", "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n");
+  files.write("text.pem", "name: mutls\n");
+  files.write("open.pem", "-----BEGIN CERTIFICATE-----\nMAA=\n");
   files.write("client.der", readPem(pem("client.pem"))[0]?.der as Uint8Array);
 });
 afterAll(() => files.remove());
@@ -71,14 +74,35 @@ describe("credentials are refused", () => {
       "stripped.p12: a PKCS#12 file or an encrypted key cannot be used: mac absent",
       undefined,
     ],
-    ["--cert client.p12 --pass wrong", 58, "mac verify failure", "give its pass phrase with --pass"],
+    ["--cert client.p12 --pass wrong", 58, "mac verify failure", "--pass says does not open it"],
     [
       "--cert client.pem --key client.locked.key",
       58,
       "client.locked.key: a pass phrase",
       "give its pass phrase with --pass",
     ],
-    ["--cert client.pem --key client.locked.key --pass x", 58, "client.locked.key: a pass phrase", "--pass"],
+    ["--cert client.pem --key client.locked.key --pass x", 58, "client.locked.key: a pass phrase", "does not open it"],
+    [
+      "--cert client.key --key client.pem",
+      58,
+      "client.key holds no certificate: it is PEM of PRIVATE KEY",
+      "--key the",
+    ],
+    ["--cert client.pem --key ca.pem", 58, "ca.pem: a private key or public key cannot be used", "--key the private"],
+    ["--cert client.pem", 58, "no private key in the input: it is PEM of CERTIFICATE", "the private key as --key"],
+    [
+      "--cert request.pem --key client.key",
+      58,
+      "request.pem holds no certificate: it is PEM of CERTIFICATE REQUEST",
+      "--cert",
+    ],
+    [
+      "--cert text.pem --key client.key",
+      58,
+      "text.pem holds no certificate: it is neither PEM nor DER",
+      "--cert wants",
+    ],
+    ["--cert open.pem --key client.key", 58, "open.pem: a PEM or DER input cannot be read: the block", undefined],
     [
       "--cert client.pem --key server.locked.key --pass server's",
       58,
@@ -118,6 +142,6 @@ describe("with PKCS#12 at both ends", () => {
     expect([status, stderr]).toEqual([0, ""]);
     expect(stdout.toString()).toContain("CN=alice");
     const refused = await mutls([...to, "--cert", files.path("client.p12"), "--pass", "x"]);
-    expect([refused.status, refused.stderr]).toEqual([58, expect.stringContaining("give its pass phrase with --pass")]);
+    expect([refused.status, refused.stderr]).toEqual([58, expect.stringContaining("does not open it")]);
   });
 });

@@ -80,7 +80,7 @@ describe("flags", () => {
     expect(parse("x").number("count", 0, 12)).toBeUndefined();
     for (const value of ["13", "-1", "1.5", "1e1", "", "0x1"]) {
       expect(() => parse("x", `--count=${value}`).number("count", 0, 12), value).toThrow(
-        "is not a number from 0 to 12",
+        "is not a whole number from 0 to 12",
       );
     }
     expect(parse("x", "--list", "a:b,c").list("list")).toEqual(["a", "b", "c"]);

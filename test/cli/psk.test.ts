@@ -48,6 +48,7 @@ describe("--psk", () => {
     await withServer(["--psk", `bob:${KEY}`], async (server) => {
       const wrong = await connect(server, ["--psk", `bob:${KEY.replace("00", "01")}`]);
       expect([wrong.status, wrong.stderr]).toEqual([35, expect.stringContaining("alert decrypt_error received")]);
+      expect(wrong.stderr).toContain("is it the server's key that --psk gives?");
       const unknown = await connect(server, ["--psk", `eve:${KEY}`]);
       expect([unknown.status, unknown.stderr]).toEqual([35, expect.stringContaining("alert unknown_psk_identity")]);
       expect(unknown.stderr).toContain("knows none of the keys that were offered");

@@ -197,9 +197,12 @@ describe("serve", () => {
     await strict.stop();
   });
 
-  it("warns of --cacert without --client-auth", async () => {
-    const idle = await served([...files.pair("server"), "--cacert", files.path("ca.pem"), "--mode", "echo"]);
-    await idle.says(/--cacert has no effect without --client-auth/);
+  it.each([
+    ["echo", /--cacert has no effect without --client-auth/],
+    ["http", /--client-auth is off: clients are asked for a certificate at GET \/secret only/],
+  ])("warns of --cacert without --client-auth: %s", async (mode, warning) => {
+    const idle = await served([...files.pair("server"), "--cacert", files.path("ca.pem"), "--mode", mode]);
+    await idle.says(warning);
     const { status, stdout } = await idle.stop();
     expect([status, stdout.toString()]).toEqual([0, `listening on 127.0.0.1:${idle.port}\n`]);
   });

@@ -21,6 +21,16 @@ export const CA_COMMANDS: typeof COMMANDS = Object.fromEntries(
   Object.entries(COMMANDS).map(([name, load]) => [name, async () => plainly(await load())]),
 );
 
+const OPENING = "--pass or MUTLS_CA_PASS opens an encrypted key";
+
+/** What can be done about a refusal, by its code and what it is about. */
+const HINTS: readonly (readonly [code: string, about: RegExp, hint: string])[] = [
+  ["ERR_TLS_PASSPHRASE", /./, OPENING],
+  ["ERR_TLS_KEY", /pass phrase/, OPENING],
+  ["ERR_TLS_CA_STATE", /^there is no CA /, "mutls ca init makes one; --dir names the folder of one that is elsewhere"],
+  ["ERR_TLS_CA_STATE", /^there is a CA /, "--dir names another folder"],
+];
+
 /** A refusal is about what was asked for: alerts and codes, which name it for programs, say nothing to people here. */
 function plainly(command: Command): Command {
   return {
@@ -30,10 +40,9 @@ function plainly(command: Command): Command {
         return await command.run(args);
       } catch (error) {
         if (!(error instanceof TlsError) || error.detail === undefined) throw error;
-        const hint = /^ERR_TLS_(KEY|PASSPHRASE)$/.test(error.code)
-          ? "--pass or MUTLS_CA_PASS opens an encrypted key"
-          : undefined;
-        throw new CliError(exitStatus(error, false), error.detail, hint);
+        const { code, detail } = error;
+        const hint = HINTS.find(([cause, about]) => cause === code && about.test(detail))?.[2];
+        throw new CliError(exitStatus(error, false), detail, hint);
       }
     },
   };

@@ -2,8 +2,9 @@
 import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import { equal } from "../../bytes/bytes.ts";
 import { readPem } from "../../bytes/pem.ts";
-import { ocspResponder, ocspServer } from "../../node/ca/index.ts";
+import { type IssuedCertificate, ocspResponder, ocspServer } from "../../node/ca/index.ts";
 import { NAMES } from "../../node/ca/state.ts";
 import { parseCrl, REVOCATION_REASONS, type RevocationReason } from "../../x509/crl.ts";
 import { formatTarget } from "../address.ts";
@@ -41,10 +42,18 @@ export const revokeCommand: Command = {
     say(
       describe(issued),
       `${before.revocation === undefined ? "published" : "was revoked before; published"}: ${join(folderOf(args), NAMES.crl)}`,
+      ...(await authority.list())
+        .filter((other) => isGood(other) && equal(other.certificate.publicKey.spki, issued.certificate.publicKey.spki))
+        .map((other) => `of the same key, and still good: ${describe(other)}`),
     );
     return 0;
   },
 };
+
+/** What renewal leaves in place is revoked only by name. */
+function isGood({ certificate, revocation }: IssuedCertificate): boolean {
+  return revocation === undefined && certificate.notAfter > Date.now();
+}
 
 export const crlCommand: Command = {
   name: "ca crl",
