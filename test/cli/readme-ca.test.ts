@@ -32,7 +32,7 @@ async function freePort(): Promise<number> {
 /** Runs the lines in one bash; of each its output and its status. */
 async function run(port: number) {
   const script = lines.map((line) => {
-    const command = line.replaceAll("npx mutls", '"$NODE" "$MUTLS"').replaceAll("8443", String(port));
+    const command = line.replaceAll("npx mutls", '"$NODE" "$MUTLS"').replaceAll("8446", String(port));
     return `${command}\necho "$?" >&9\n`;
   });
   const env = { ...process.env, NODE: process.execPath, MUTLS: `${root}dist/cli/main.js` };
@@ -66,12 +66,12 @@ describe("README's second quick start", () => {
     ]);
     expect(stdout).toContain("to be trusted: mutls-ca/root.pem");
     expect(stdout.match(/^HTTP\/1\.0 200 OK/gm)).toHaveLength(1);
-    expect(stdout).toContain('"subject": "CN=alice"');
-    expect(stdout).toMatch(/client {8}CN=alice {2}revoked .*, keyCompromise/);
+    expect(stdout).toContain('"subject": "CN=bob"');
+    expect(stdout).toMatch(/client {8}CN=bob {2}revoked .*, keyCompromise/);
     expect(stderr).toContain("ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED");
     // On the server's side: which certificate, and why.
     expect(stdout).toMatch(
-      /refused 127\.0\.0\.1:\d+: .*CN=alice.* for keyCompromise, as the CRL of CN=Example CA issuing says \(CERT_REVOKED/,
+      /refused 127\.0\.0\.1:\d+: .*CN=bob.* for keyCompromise, as the CRL of CN=Example CA issuing says \(CERT_REVOKED/,
     );
   });
 });
