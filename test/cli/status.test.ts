@@ -238,8 +238,13 @@ describe("exit statuses", () => {
   });
 
   it("77: the CA file", async () => {
-    for (const file of [files.path("absent.pem"), files.path("server.key"), files.write("empty", "")]) {
-      expect((await connect(`localhost:${strict.port}`, "--cacert", file)).status, file).toBe(77);
+    for (const [file, problem] of [
+      [files.path("absent.pem"), "cannot read the CA file"],
+      [files.path("server.key"), "server.key holds no certificate: it is PEM of PRIVATE KEY"],
+      [files.write("empty", ""), "empty holds no certificate: it is neither PEM nor DER"],
+    ] as const) {
+      const { status, stderr } = await connect(`localhost:${strict.port}`, "--cacert", file);
+      expect([status, stderr]).toEqual([77, expect.stringContaining(problem)]);
     }
     const serve = await mutls([
       "serve",
