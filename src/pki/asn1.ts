@@ -47,6 +47,14 @@ export function time(time: number): pkijs.Time {
   return new pkijs.Time({ type: year >= 1950 && year < 2050 ? 0 : 1, value });
 }
 
+/** 9999-12-31T23:59:59Z, the last second of GeneralizedTime (RFC 5280 4.1.2.5); ms. */
+const END_OF_TIME = 253_402_300_799_000;
+
+/** True for a time, ms since the epoch, that can stand in what is signed here. */
+export function isWritable(time: number): boolean {
+  return Number.isFinite(time) && time >= 0 && time <= END_OF_TIME;
+}
+
 /** `time` as a Date without fractions of a second, which no certificate may have. */
 export function wholeSeconds(time: number): Date {
   return new Date(Math.floor(time / 1000) * 1000);

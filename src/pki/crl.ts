@@ -5,7 +5,7 @@ import { fault } from "../errors.ts";
 import { KeyUsage } from "../x509/certificate.ts";
 import { parseCrl, REVOCATION_REASONS, type RevocationReason } from "../x509/crl.ts";
 import { parseCertificate } from "../x509/parse.ts";
-import { algorithmOf, integer, signed, time, toDer, wholeSeconds } from "./asn1.ts";
+import { algorithmOf, integer, isWritable, signed, time, toDer, wholeSeconds } from "./asn1.ts";
 import { keyIdentifier } from "./certificate.ts";
 import { authorityKeyId, type ExtensionInput, encodeExtensions } from "./extensions.ts";
 import type { Issuer } from "./issuer.ts";
@@ -60,7 +60,14 @@ export async function createCrl(input: CrlInput, { certificate, signer }: Issuer
   }
   // RFC 5280 5.2.3: 20 octets at most.
   if (number < 0n || number >= 1n << 159n) throw fault("ERR_TLS_OPTION", `a CRL number of ${number}`);
+  const times = revoked.flatMap(({ revokedAt, invalidityDate = revokedAt }) => [revokedAt, invalidityDate]);
+  if (![thisUpdate, nextUpdate, ...times].every(isWritable)) {
+    throw fault("ERR_TLS_OPTION", "a time before 1970 or after 9999");
+  }
   if (nextUpdate <= thisUpdate) throw fault("ERR_TLS_OPTION", "the next CRL would be due before this one");
+  if (revoked.some(({ reason }) => reason === "removeFromCRL")) {
+    throw fault("ERR_TLS_OPTION", "removeFromCRL is for delta CRLs (RFC 5280 5.3.1)");
+  }
   const extensions = [
     authorityKeyId(parent.subjectKeyId ?? (await keyIdentifier(parent.publicKey.spki))),
     plain("2.5.29.20", asn1js.Integer.fromBigInt(number)),

@@ -3,13 +3,15 @@ import { equal } from "../bytes/bytes.ts";
 import { fault, type TlsError } from "../errors.ts";
 import { type Certificate, KeyUsage } from "../x509/certificate.ts";
 import { constraintViolation } from "../x509/constraints.ts";
+import { DistinguishedName } from "../x509/distinguished.ts";
 import { parseCertificate } from "../x509/parse.ts";
+import { isWritable } from "./asn1.ts";
 import { keyIdentifier, makeCertificate, randomSerialNumber } from "./certificate.ts";
 import * as extension from "./extensions.ts";
 import type { CertificateSigner, SubjectKey } from "./keys.ts";
 import { type AlternativeNames, countNames, encodeSubject, type SubjectInput } from "./names.ts";
 import { PROFILES, type ProfileName, ROOT } from "./profiles.ts";
-import { keyProblem, signatureProblem } from "./strength.ts";
+import { keyProblem, pointProblem, signatureProblem } from "./strength.ts";
 
 /** A CA's certificate with what signs for it. */
 export interface Issuer {
@@ -115,15 +117,18 @@ export async function createRoot(input: RootInput, key: SubjectKey): Promise<Uin
  * ```
  */
 export async function issueCertificate(input: CertificateInput, issuer: Issuer): Promise<Uint8Array> {
+  if (!Object.hasOwn(PROFILES, input.profile)) throw refused(`"${input.profile}" is no profile`);
   const profile = PROFILES[input.profile];
   const parent = parseCertificate(issuer.certificate);
   const pathLength = pathLengthBelow(input, parent);
-  const weakness = keyProblem(input.spki);
+  const weakness = keyProblem(input.spki) ?? (await pointProblem(input.spki));
   if (weakness !== undefined) throw refused(weakness);
   const subject = encodeSubject(input.subject ?? []);
   const isNamed = (input.subject ?? []).length > 0;
   const problem = profile.problem(input, isNamed);
   if (problem !== undefined) throw refused(problem);
+  // Self-issued, it would be past path length and name constraints, and its CRLs the issuer's (RFC 5280 3.2, 6.1, 6.3.3).
+  if (new DistinguishedName(subject).equals(parent.subject)) throw refused("a subject that is the issuer's own name");
   if (!profile.ca && !isEmpty(input.constraints)) throw refused("name constraints are for CAs (RFC 5280 4.2.1.10)");
 
   const now = Date.now();
@@ -185,12 +190,8 @@ function pathLengthBelow({ profile, pathLength }: CertificateInput, parent: Cert
   return wanted;
 }
 
-/** 9999-12-31T23:59:59Z, the last second of GeneralizedTime (RFC 5280 4.1.2.5); ms. */
-const END_OF_TIME = 253_402_300_799_000;
-
 function validity(notBefore: number, notAfter: number): { notBefore: number; notAfter: number } {
-  const inRange = [notBefore, notAfter].every((time) => Number.isFinite(time) && time >= 0 && time <= END_OF_TIME);
-  if (!inRange) throw refused("a validity before 1970 or after 9999");
+  if (![notBefore, notAfter].every(isWritable)) throw refused("a validity before 1970 or after 9999");
   if (notBefore >= notAfter) {
     throw refused(`a certificate that ends before it begins: ${new Date(notAfter).toISOString()}`);
   }

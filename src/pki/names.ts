@@ -53,6 +53,9 @@ interface AttributeRule {
   encode(value: string): pkijs.AttributeValueType;
 }
 
+/** Control and direction characters, and those that show nothing, such as U+3164 (UAX 44, Default_Ignorable_Code_Point). */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
+
 /** Attributes in one subject. */
 const MAX_ATTRIBUTES = 32;
 /** Names in one certificate; no more are read (x509/extensions.ts). */
@@ -72,7 +75,9 @@ export function encodeSubject(subject: SubjectInput): Uint8Array {
 }
 
 function attribute([type, value]: readonly [string, string]): pkijs.AttributeTypeAndValue {
-  const rule = (ATTRIBUTES as Readonly<Record<string, AttributeRule>>)[type];
+  const rule = Object.hasOwn(ATTRIBUTES, type)
+    ? (ATTRIBUTES as Readonly<Record<string, AttributeRule>>)[type]
+    : undefined;
   if (rule === undefined) {
     throw refused(`${type} is no attribute that is issued: there are ${Object.keys(ATTRIBUTES).join(", ")}`);
   }
@@ -81,7 +86,7 @@ function attribute([type, value]: readonly [string, string]): pkijs.AttributeTyp
     throw refused(`${type} has ${[...value].length} characters, and 1 to ${max} may be`);
   }
   // A name that cannot be told from another, or that writes over what is beside it, serves nobody.
-  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) throw refused(`${type} holds a control character`);
+  if (UNSEEN.test(value)) throw refused(`${type} holds a control character, or one that nobody sees`);
   if (form !== undefined && !form.test(value)) throw refused(`${type} does not have its form: "${value}"`);
   return new pkijs.AttributeTypeAndValue({ type: oid, value: encode(value) });
 }
@@ -208,9 +213,12 @@ function email(value: string): pkijs.GeneralName {
   return new pkijs.GeneralName({ type: 1, value });
 }
 
+/** RFC 3986 appendix A: a scheme, and what may stand behind one. With others, such as `\`, readers differ about the host. */
+const ABSOLUTE_URI = /^[a-z][a-z0-9+.-]*:(?:[a-z0-9._~:/?#[\]@!$&'()*+,;=-]|%[0-9a-f]{2})+$/i;
+
 function uri(value: string): pkijs.GeneralName {
   // RFC 5280 4.2.1.6: absolute, and more than a scheme.
-  if (value.length > 2048 || !/^[a-z][a-z0-9+.-]*:[!-~]+$/i.test(value)) throw refused(`"${value}" is no absolute URI`);
+  if (value.length > 2048 || !ABSOLUTE_URI.test(value)) throw refused(`"${value}" is no absolute URI`);
   return new pkijs.GeneralName({ type: 6, value });
 }
 
@@ -236,7 +244,8 @@ export function subtrees(names: AlternativeNames): pkijs.GeneralSubtree[] {
 }
 
 function addressRange(value: string): pkijs.GeneralName {
-  const [address = "", length = ""] = value.split("/", 2);
+  const slash = value.indexOf("/");
+  const [address, length] = [value.slice(0, Math.max(slash, 0)), value.slice(slash + 1)];
   const bytes = parseAddress(address);
   const bits = Number(length);
   if (bytes === undefined || !/^\d{1,3}$/.test(length) || bits > 8 * bytes.length) {

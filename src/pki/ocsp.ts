@@ -10,7 +10,7 @@ import type { RevocationReason } from "../x509/crl.ts";
 import { readExtensions } from "../x509/extensions.ts";
 import { type CertId, identifies, keyBits, OCSP_STATUSES, readCertId } from "../x509/ocsp.ts";
 import { parseCertificate } from "../x509/parse.ts";
-import { bufferOf, fromDer, octetString, signedSequence, tagged, toDer, wholeSeconds } from "./asn1.ts";
+import { bufferOf, fromDer, isWritable, octetString, signedSequence, tagged, toDer, wholeSeconds } from "./asn1.ts";
 import { enumerated } from "./crl.ts";
 import { encodeExtensions } from "./extensions.ts";
 import type { CertificateSigner } from "./keys.ts";
@@ -64,6 +64,7 @@ export function readOcspRequest(der: Uint8Array): OcspRequest {
 
   const version = request.optional(contextConstructed(0));
   if (version !== undefined && version.smallInteger() !== 0) throw malformed("the version is not known");
+  version?.finish("the version");
   request.optional(contextConstructed(1));
   const list = request.sequence();
   const extensions = request.optional(contextConstructed(2));
@@ -171,6 +172,9 @@ const HOUR = 3_600_000;
  */
 export async function createOcspResponse(answer: OcspAnswer, responder: OcspResponder): Promise<Uint8Array> {
   const { statuses, nonce, thisUpdate = Date.now(), nextUpdate = thisUpdate + HOUR } = answer;
+  if (![thisUpdate, nextUpdate].every(isWritable) || nextUpdate <= thisUpdate) {
+    throw fault("ERR_TLS_OPTION", "the next answer would be due before this one");
+  }
   const own = await responderKey(responder);
   const singles = statuses.map(({ certificate, status }) => {
     const fields = [statusOf(status), generalizedTime(thisUpdate), tagged(0, generalizedTime(nextUpdate))];
@@ -225,6 +229,11 @@ async function responderKey({ issuer, certificate }: OcspResponder): Promise<Uin
   const own = parseCertificate(certificate);
   const isDelegated =
     own.extendedKeyUsage?.includes(KeyPurpose.ocspSigning) === true && own.issuer.equals(parent.subject);
+  const now = Date.now();
+  if (now < own.notBefore || now > own.notAfter) {
+    const [from, until] = [own.notBefore, own.notAfter].map((time) => new Date(time).toISOString());
+    throw fault("ERR_TLS_OPTION", `the responder's certificate is valid from ${from} to ${until}, and not now`);
+  }
   const problem = isDelegated
     ? await signatureProblem(parent.publicKey.spki, own.signatureAlgorithm, own.tbs, own.signature)
     : "it is not one of that issuer's for OCSP";

@@ -34,6 +34,21 @@ export function keyProblem(spki: Uint8Array): string | undefined {
   }
 }
 
+/** Why this is no point of its curve, as a sentence; `undefined` for one that is, and for other kinds of key. */
+export async function pointProblem(spki: Uint8Array): Promise<string | undefined> {
+  const { algorithm } = parseSpki(spki);
+  if (algorithm.type !== "ec") return undefined;
+  const parameters = { name: "ECDSA", namedCurve: algorithm.curve };
+  try {
+    await globalThis.crypto.subtle.importKey("spki", new Uint8Array(spki), parameters, false, ["verify"]);
+    return undefined;
+  } catch (error) {
+    // Web Cryptography API 23.7.4: the one error that is about the key, and not about what the platform lacks.
+    if ((error as Error).name !== "DataError") throw error;
+    return `an EC key that is no point of ${algorithm.curve}`;
+  }
+}
+
 /**
  * Why `signature` is none by that key, as a sentence; `undefined` when it is.
  *

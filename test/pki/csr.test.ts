@@ -79,6 +79,9 @@ describe("a certification request", () => {
     [{ subject: "x".repeat(65) }, "CN has 65 characters"],
     [{ subject: " " }, "CN has 1 characters"],
     [{ subject: "a\u202eb" }, "control character"],
+    [{ subject: "admin\u3164" }, "one that nobody sees"],
+    [{ subject: "admin\ufe0f" }, "one that nobody sees"],
+    [{ subject: [["constructor", "a"]] as never }, "constructor is no attribute that is issued"],
     [{ subject: [["C", "Germany"]] as never }, "C has 7 characters"],
     [{ subject: [["C", "d1"]] as never }, "C does not have its form"],
     [{ subject: [["XX", "d1"]] as never }, "XX is no attribute that is issued"],
@@ -93,6 +96,8 @@ describe("a certification request", () => {
     [{ emails: ["a b@example.com"] }, "is no mail address"],
     [{ uris: ["/a"] }, '"/a" is no absolute URI'],
     [{ uris: ["https://example.com/ä"] }, "is no absolute URI"],
+    [{ uris: ["https://evil.example\\@example.com/"] }, "is no absolute URI"],
+    [{ uris: ["https://example.com/%zz"] }, "is no absolute URI"],
     [{ dnsNames: Array.from({ length: 1025 }, (_, i) => `h${i}.example`) }, "1025 names in one certificate"],
   ])("is not made for %j", async (input, detail) => {
     const made = createCertificationRequest(input, await generateKeyPair("P-256"));

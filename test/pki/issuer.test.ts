@@ -183,6 +183,25 @@ describe("an issuer", () => {
       "1024 bits",
     ],
     [
+      "under its own name",
+      async () => issue({ profile: "intermediate", subject: "ROOT " }, await root),
+      "ERR_TLS_OPTION",
+      "the issuer's own name",
+    ],
+    [
+      "under no profile",
+      () => issue({ profile: "toString" as "client" }),
+      "ERR_TLS_OPTION",
+      '"toString" is no profile',
+    ],
+    [
+      "for a point off the curve",
+      async () =>
+        issue({ subject: "a", spki: (await spki).map((byte, i, { length }) => (i < length - 1 ? byte : byte ^ 1)) }),
+      "ERR_TLS_OPTION",
+      "no point of P-256",
+    ],
+    [
       "with an https CRL",
       () => issue({ subject: "a", crlUrls: ["https://a.example"] }),
       "ERR_TLS_OPTION",
@@ -229,6 +248,7 @@ describe("an issuer", () => {
     [{ dnsNames: ["*.example.com"] }, "no DNS name to constrain to"],
     [{ ipAddresses: ["10.0.0.0"] }, "no range such as"],
     [{ ipAddresses: ["10.0.0.0/33"] }, "no range such as"],
+    [{ ipAddresses: ["10.0.0.0/8/24"] }, "no range such as"],
     [{ emails: ["@"] }, "no mail domain"],
     [{ uris: ["https://example.com"] }, "no host to constrain to"],
   ])("takes no constraint like %j", async (permitted, detail) => {
@@ -297,6 +317,24 @@ describe("a CRL", () => {
       async () => createCrl({ number: 1n, revoked, thisUpdate: 5000, nextUpdate: 5000 }, await root),
       "ERR_TLS_OPTION",
       "due before",
+    ],
+    [
+      "that is due at no time",
+      async () => createCrl({ number: 1n, revoked, nextUpdate: Number.NaN }, await root),
+      "ERR_TLS_OPTION",
+      "before 1970 or after 9999",
+    ],
+    [
+      "with a revocation at no time",
+      async () => createCrl({ number: 1n, revoked: [{ ...revoked[0], revokedAt: 1e18 }] }, await root),
+      "ERR_TLS_OPTION",
+      "before 1970 or after 9999",
+    ],
+    [
+      "that takes a hold back, as only a delta may",
+      async () => createCrl({ number: 1n, revoked: [{ ...revoked[0], reason: "removeFromCRL" }] }, await root),
+      "ERR_TLS_OPTION",
+      "for delta CRLs",
     ],
     [
       "of whose key may not sign it",

@@ -22,7 +22,7 @@ import { trustStore } from "../../src/x509/trust.ts";
 import { trustVerifier } from "../../src/x509/verifier.ts";
 import { mutateBytes } from "../fuzz/mutate.ts";
 import { encodeExtension, encodeNumber, encodeOid, encodeSequence } from "../support/der.ts";
-import { makeCertificate } from "../support/pki.ts";
+import { DAY, makeCertificate } from "../support/pki.ts";
 import { Random } from "../support/random.ts";
 
 const KINDS: readonly KeyKind[] = ["P-256", "P-384", "Ed25519", "RSA", "RSA-PSS"];
@@ -53,6 +53,14 @@ async function answer(
   const asked = readOcspRequest(request);
   const statuses = asked.certificates.map((certificate) => ({ certificate, status }));
   return createOcspResponse({ statuses, nonce: asked.nonce }, responder);
+}
+
+/** A responder whose certificate is valid then. */
+async function delegateOf(notBefore: number, notAfter: number): Promise<OcspResponder> {
+  const { issuer } = await shared;
+  const signer = await generateKeyPair("P-256");
+  const input = { profile: "ocsp", subject: "responder", spki: signer.spki, notBefore, notAfter } as const;
+  return { issuer: issuer.certificate, certificate: await issueCertificate(input, issuer), signer };
 }
 
 describe.each(KINDS)("an OCSP answer signed with %s", (kind) => {
@@ -113,8 +121,19 @@ describe("an OCSP answer", () => {
       async () => ({ ...(await shared).delegated, issuer: (await world()).issuer.certificate }),
       "ERR_TLS_OPTION",
     ],
+    ["a certificate that is gone by", () => delegateOf(Date.now() - 2 * DAY, Date.now() - DAY), "ERR_TLS_OPTION"],
+    ["a certificate that is yet to come", () => delegateOf(Date.now() + DAY, Date.now() + 2 * DAY), "ERR_TLS_OPTION"],
   ] as const)("is not signed by %s", async (_, responder, code) => {
     await expect(answer(await shared, await responder(), "good")).rejects.toMatchObject({ code });
+  });
+
+  it.each([0, -1, Number.NaN])("is not made for %d ms", async (lifetime) => {
+    const thisUpdate = Date.now();
+    const made = createOcspResponse(
+      { statuses: [], thisUpdate, nextUpdate: thisUpdate + lifetime },
+      (await shared).direct,
+    );
+    await expect(made).rejects.toMatchObject({ code: "ERR_TLS_OPTION", detail: expect.stringContaining("due before") });
   });
 
   it("that is none says why", () => {
@@ -179,6 +198,11 @@ describe("an OCSP request", () => {
     ["with more behind it", () => Uint8Array.of(...request({}), 0), "left over after the OCSPRequest"],
     ["with more in it", () => request({ after: encodeNumber(1) }), "left over after the TBSRequest"],
     ["of another version", () => request({ version: derEncode(contextConstructed(0), encodeNumber(1)) }), "version"],
+    [
+      "with more in the version",
+      () => request({ version: derEncode(contextConstructed(0), encodeNumber(0), encodeNumber(0)) }),
+      "left over after the version",
+    ],
     ["for nothing", () => request({ singles: [] }), "a request for nothing"],
     ["for too much", () => request({ singles: Array(33).fill(single()) }), "more than 32 certificates"],
     [

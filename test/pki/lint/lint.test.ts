@@ -31,6 +31,8 @@ const subject = [
   ["emailAddress", "pki@example.com"],
   ["CN", "lint"],
 ] as const;
+/** Nobody else is issued the name of a CA. */
+const rootSubject = [...subject, ["OU", "root"]] as const;
 const status = {
   crlUrls: ["http://pki.example.com/issuing.crl"],
   ocspUrls: ["http://ocsp.example.com"],
@@ -82,7 +84,7 @@ describe("every rule for certificates", () => {
 describe.each(KINDS)("what a CA with a key of %s issues breaks no rule", (kind) => {
   const made = (async () => {
     const key = await generateKeyPair(kind);
-    const certificate = await createRoot({ subject }, key);
+    const certificate = await createRoot({ subject: rootSubject }, key);
     return { root: { certificate, signer: key } satisfies Issuer, spki: key.spki };
   })();
 
@@ -98,7 +100,7 @@ describe.each(KINDS)("what a CA with a key of %s issues breaks no rule", (kind) 
     // Beyond 2050 the encoding of times changes.
     const far = {
       ...root,
-      certificate: await createRoot({ subject, notAfter: Date.UTC(2060, 0) }, await rootKey(root)),
+      certificate: await createRoot({ subject: rootSubject, notAfter: Date.UTC(2060, 0) }, await rootKey(root)),
     };
     const late = { notBefore: Date.UTC(2049, 11, 31, 23, 59, 59), notAfter: Date.UTC(2050, 0, 1) };
     const long = await issueCertificate({ profile, spki, ...INPUTS[profile], ...late }, far);
