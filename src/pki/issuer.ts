@@ -209,6 +209,11 @@ function isEmpty(constraints: extension.ConstraintsInput | undefined): constrain
   );
 }
 
+/** @throws TlsError `ERR_TLS_OPTION` for an address that cannot stand in a certificate. */
+export function checkStatusAddresses({ crlUrls = [], ocspUrls = [], issuerUrls = [] }: StatusAddresses): void {
+  for (const url of [...crlUrls, ...ocspUrls, ...issuerUrls]) httpUrl(url);
+}
+
 /** RFC 5280 4.2.1.13, 4.2.2.1: http, since https would need the very certificate. */
 function httpUrl(url: string): string {
   if (url.length > 2048 || !/^http:\/\/[!-~]+$/.test(url)) throw refused(`"${url}" is no http: URL`);

@@ -172,10 +172,10 @@ const HOUR = 3_600_000;
  */
 export async function createOcspResponse(answer: OcspAnswer, responder: OcspResponder): Promise<Uint8Array> {
   const { statuses, nonce, thisUpdate = Date.now(), nextUpdate = thisUpdate + HOUR } = answer;
+  const own = await responderKey(responder);
   if (![thisUpdate, nextUpdate].every(isWritable) || nextUpdate <= thisUpdate) {
     throw fault("ERR_TLS_OPTION", "the next answer would be due before this one");
   }
-  const own = await responderKey(responder);
   const singles = statuses.map(({ certificate, status }) => {
     const fields = [statusOf(status), generalizedTime(thisUpdate), tagged(0, generalizedTime(nextUpdate))];
     return new asn1js.Sequence({ value: [fromDer(certificate.der) as asn1js.BaseBlock, ...fields] });

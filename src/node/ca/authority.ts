@@ -1,12 +1,14 @@
 /** The CA of a folder at work: issues, renews, revokes, lists. Several processes may use one folder at the same time. */
 import { join } from "node:path";
+import { equal } from "../../bytes/bytes.ts";
 import { readPem, writePem } from "../../bytes/pem.ts";
 import { fault, TlsError } from "../../errors.ts";
 import { createCrl } from "../../pki/crl.ts";
 import { type CertificateInput, type Issuer, issueCertificate, SKEW } from "../../pki/issuer.ts";
-import { alternativeNamesOf, subjectOf } from "../../pki/names.ts";
+import { alternativeNamesOf, encodeSubject, subjectOf } from "../../pki/names.ts";
 import { PROFILES } from "../../pki/profiles.ts";
-import { parseCrl, type RevocationReason } from "../../x509/crl.ts";
+import { type CertificateRevocationList, parseCrl, REVOCATION_REASONS, type RevocationReason } from "../../x509/crl.ts";
+import { DistinguishedName } from "../../x509/distinguished.ts";
 import { parseCertificate } from "../../x509/parse.ts";
 import { createFile, removeDrafts, replaceFile } from "./files.ts";
 import { readSubjectKey } from "./keys.ts";
@@ -22,6 +24,7 @@ import {
   readIssued,
   readOne,
   readOptional,
+  readOptionalBytes,
   readSettings,
   serialOf,
   stored,
@@ -60,7 +63,7 @@ export interface CertificateAuthority {
    * Revokes a certificate and publishes a CRL that says so. When this resolves both are on the disk. Revoking it again
    * leaves the first time and reason, and publishes anew.
    *
-   * @throws TlsError `ERR_TLS_OPTION` when no such certificate was issued.
+   * @throws TlsError `ERR_TLS_OPTION` when no such certificate was issued, or for a reason that is none.
    */
   revoke(serial: string, reason?: RevocationReason): Promise<IssuedCertificate>;
   /**
@@ -118,7 +121,12 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
   };
 
   const issue = async (input: IssueInput): Promise<IssuedCertificate> => {
-    const signing = await issuer(certificates[0]);
+    const [own] = certificates;
+    if ((await readOne(folder, serialOf(own.certificate)))?.revocation !== undefined) {
+      throw fault("ERR_TLS_OPTION", "the issuer is revoked");
+    }
+    await checkName(folder, certificates, input);
+    const signing = await issuer(own);
     for (;;) {
       const der = await issueCertificate({ ...input, crlUrls, ocspUrls, issuerUrls }, signing);
       const serial = serialOf(parseCertificate(der));
@@ -181,6 +189,9 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
       });
     },
     async revoke(written, reason = "unspecified") {
+      if (!REVOCATION_REASONS.includes(reason) || reason === "removeFromCRL") {
+        throw fault("ERR_TLS_OPTION", `"${reason}" is no reason to revoke (RFC 5280 5.3.1)`);
+      }
       const { serial } = await find(written);
       const text = `${JSON.stringify({ revokedAt: Date.now(), reason })}\n`;
       await stored(createFile(join(folder, NAMES.revoked, `${serial}.json`), text));
@@ -190,6 +201,25 @@ export async function openAuthority(folder: string, passphrase?: string): Promis
   };
 }
 
+/**
+ * A name for one CA alone: to verifiers that go by names, the CRLs of whoever shares it are as good as its own (RFC 5280
+ * 6.3.3). The same CA may be certified again.
+ */
+async function checkName(
+  folder: string,
+  certificates: readonly CaCertificate[],
+  { profile, subject = [], spki }: IssueInput,
+): Promise<void> {
+  const name = new DistinguishedName(encodeSubject(subject));
+  const below = Object.hasOwn(PROFILES, profile) && PROFILES[profile].ca ? await readIssued(folder) : [];
+  const others = [
+    ...certificates.map(({ certificate }) => certificate),
+    ...below.filter((entry) => PROFILES[entry.profile].ca).map(({ certificate }) => certificate),
+  ];
+  const other = others.find((one) => one.subject.equals(name) && !equal(one.publicKey.spki, spki));
+  if (other !== undefined) throw fault("ERR_TLS_OPTION", `there is a CA of the name ${other.subject.text} already`);
+}
+
 /** The CRLs that follow those in the folder. Under the lock, so that no number is given twice. */
 async function nextCrls(
   folder: string,
@@ -197,18 +227,16 @@ async function nextCrls(
   certificates: readonly CaCertificate[],
   issuer: (certificate: CaCertificate) => Promise<Issuer>,
 ): Promise<Uint8Array[]> {
-  const text = (await readOptional(join(folder, NAMES.crl))) ?? "";
-  const before = readPem(text).map(({ der }) => parseCrl(der));
   const revocations = await readIssued(folder, NAMES.revoked);
   const now = Date.now();
   const crls = certificates.map(async (one) => {
-    const last = before.find((crl) => crl.issuer.equals(one.certificate.subject));
+    const last = await lastCrlOf(folder, one);
     const isKeyHere = (await readOptional(join(folder, one.keyFile))) !== undefined;
     if (!isKeyHere && last !== undefined) return last.der;
     const revoked = revocations.flatMap(({ certificate, revocation }) =>
       revocation !== undefined &&
       isIssuer(one.certificate, certificate) &&
-      !isOver(certificate.notAfter, last?.thisUpdate)
+      !isOver(certificate.notAfter, last?.thisUpdate, now)
         ? [{ serialNumber: certificate.serialNumber, ...revocation }]
         : [],
     );
@@ -219,9 +247,26 @@ async function nextCrls(
   return Promise.all(crls);
 }
 
-/** RFC 5280 3.3: an entry stays until a CRL that was issued after the certificate's end has held it. */
-function isOver(notAfter: number, lastCrl: number | undefined): boolean {
-  return lastCrl !== undefined && lastCrl > notAfter;
+/**
+ * RFC 5280 3.3: an entry stays until a CRL that was issued after the certificate's end has held it. A clock that ran ahead
+ * for a while has dated CRLs after the end of what is valid still.
+ */
+function isOver(notAfter: number, lastCrl: number | undefined, now: number): boolean {
+  return lastCrl !== undefined && lastCrl > notAfter && now > notAfter;
+}
+
+/** The newest CRL of an issuer's in the folder, which holds each twice: either may have been lost, or come from a backup. */
+async function lastCrlOf(folder: string, { certificate, crlFile }: CaCertificate) {
+  const text = (await readOptional(join(folder, NAMES.crl))) ?? "";
+  const own = await readOptionalBytes(join(folder, crlFile));
+  const ders = [...readPem(text).map(({ der }) => der), ...(own === undefined ? [] : [own])];
+  return ders
+    .map(parseCrl)
+    .filter(({ issuer }) => issuer.equals(certificate.subject))
+    .reduce<CertificateRevocationList | undefined>(
+      (a, b) => (a !== undefined && (a.crlNumber ?? 0n) >= (b.crlNumber ?? 0n) ? a : b),
+      undefined,
+    );
 }
 
 function known(entry: IssuedCertificate | undefined, serial: string): IssuedCertificate {

@@ -1,10 +1,16 @@
 /** Sets up a CA in a folder: keys, certificates, first CRL. The settings come last: until they are there, there is none. */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { writePem } from "../../bytes/pem.ts";
 import { fault } from "../../errors.ts";
 import type { ConstraintsInput } from "../../pki/extensions.ts";
-import { createRoot, type Issuer, issueCertificate, type StatusAddresses } from "../../pki/issuer.ts";
+import {
+  checkStatusAddresses,
+  createRoot,
+  type Issuer,
+  issueCertificate,
+  type StatusAddresses,
+} from "../../pki/issuer.ts";
 import { generateKeyPair, type KeyKind } from "../../pki/keys.ts";
 import type { SubjectInput } from "../../pki/names.ts";
 import { parseCertificate } from "../../x509/parse.ts";
@@ -33,6 +39,7 @@ export interface CreateAuthorityOptions extends StatusAddresses {
 }
 
 const DAY = 86_400_000;
+const WEEK = 7 * DAY;
 
 /**
  * A new CA in a folder, which is made where it is missing.
@@ -51,7 +58,13 @@ export async function createAuthority(
   folder: string,
   options: CreateAuthorityOptions = {},
 ): Promise<CertificateAuthority> {
-  await stored(createFolder(folder, options));
+  // Later they would be refused each time that something is issued.
+  checkStatusAddresses(options);
+  const { crlLifetime = WEEK } = options;
+  if (!(crlLifetime >= 1000 && crlLifetime <= 10 * 366 * DAY)) {
+    throw fault("ERR_TLS_OPTION", `a CRL that is good for ${crlLifetime} ms`);
+  }
+  await stored(createFolder(folder, { ...options, crlLifetime }));
   const authority = await openAuthority(folder, options.passphrase);
   await authority.publishCrl();
   return authority;
@@ -60,6 +73,10 @@ export async function createAuthority(
 async function createFolder(folder: string, options: CreateAuthorityOptions): Promise<void> {
   for (const name of ["", NAMES.lock, NAMES.certificates, NAMES.revoked]) {
     await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
+    // Whoever may rename the keys' files may put others in their place. On Windows the bits mean nothing.
+    if (process.platform !== "win32" && ((await stat(join(folder, name))).mode & 0o002) !== 0) {
+      throw fault("ERR_TLS_CA_STATE", `everybody may write to ${join(folder, name)}: chmod 700 it`);
+    }
   }
   await locked(join(folder, NAMES.lock), async () => {
     if ((await readOptional(join(folder, NAMES.settings))) !== undefined) {
@@ -71,12 +88,13 @@ async function createFolder(folder: string, options: CreateAuthorityOptions): Pr
   });
 }
 
-/** What an attempt has left that was cut off before the settings: keys, and at most its intermediate. */
+/** What an attempt has left that was cut off before the settings: keys, and at most its intermediate, but no CRL yet. */
 async function removeAttempt(folder: string): Promise<void> {
   const issued = await readIssued(folder);
-  // Whoever has issued more has lost its settings, and would now lose its keys.
-  if (issued.some(({ profile }) => profile !== "intermediate")) {
-    throw fault("ERR_TLS_CA_STATE", `there are certificates in ${folder}, but no ${NAMES.settings}: put it back`);
+  // A CA that was whole once has lost its settings, and would now lose its keys.
+  const hasCrl = (await readOptional(join(folder, NAMES.crl))) !== undefined;
+  if (hasCrl || issued.length > 1 || issued.some(({ profile }) => profile !== "intermediate")) {
+    throw fault("ERR_TLS_CA_STATE", `there was a CA in ${folder}, but no ${NAMES.settings} now: put it back`);
   }
   const entries = issued.map(({ serial }) => join(NAMES.certificates, `${serial}.pem`));
   for (const name of [NAMES.issuingCertificate, NAMES.issuingKey, ...entries])
@@ -111,7 +129,7 @@ async function writeAuthority(folder: string, options: CreateAuthorityOptions): 
     const serial = serialOf(parseCertificate(certificate));
     await write(join(NAMES.certificates, `${serial}.pem`), entryText("intermediate", certificate));
   }
-  const { crlUrls = [], ocspUrls = [], issuerUrls = [], crlLifetime = 7 * DAY } = options;
+  const { crlUrls = [], ocspUrls = [], issuerUrls = [], crlLifetime = WEEK } = options;
   const settings: CaSettings = { version: 1, crlUrls, ocspUrls, issuerUrls, crlLifetime };
   // The folder's own name, too, before there is a CA in it.
   await syncFolder(dirname(resolve(folder)));

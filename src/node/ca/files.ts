@@ -9,7 +9,7 @@ export type FileMode = 0o644 | 0o600;
 /** Writes a file, over one of that name if there is one. It is there, and will be after a crash, when this resolves. */
 export async function replaceFile(path: string, content: string | Uint8Array, mode: FileMode = 0o644): Promise<void> {
   const draft = await writeDraft(path, content, mode);
-  await rename(draft, path);
+  await removedOnFailure(draft, () => rename(draft, path));
   await syncFolder(dirname(path));
 }
 
@@ -46,8 +46,19 @@ const DRAFT = ".draft-";
 /** The content in a file beside `path`, on the disk. */
 async function writeDraft(path: string, content: string | Uint8Array, mode: FileMode): Promise<string> {
   const draft = join(dirname(path), `${DRAFT}${processName()}`);
-  await synced(await open(draft, "wx", mode), (file) => file.writeFile(content));
+  const file = await open(draft, "wx", mode);
+  await removedOnFailure(draft, () => synced(file, () => file.writeFile(content)));
   return draft;
+}
+
+/** What is not wanted any more may hold a key. */
+async function removedOnFailure(draft: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
 }
 
 /** A name is safe only once its folder is on the disk. Windows has no such thing as opening a folder. */
@@ -56,9 +67,9 @@ export async function syncFolder(path: string): Promise<void> {
   await synced(await open(path, "r"), async () => undefined);
 }
 
-async function synced(file: FileHandle, work: (file: FileHandle) => Promise<void>): Promise<void> {
+async function synced(file: FileHandle, work: () => Promise<void>): Promise<void> {
   try {
-    await work(file);
+    await work();
     await file.sync();
   } finally {
     await file.close();

@@ -6,7 +6,7 @@ import type { Responder, ResponderAnswer } from "./responder.ts";
 const MAX_BODY = 8 * 1024;
 /** Connections at a time; beyond, new ones are closed at once. */
 const MAX_CONNECTIONS = 256;
-/** Time to send a request, ms. */
+/** Time to send a request, and to take some of an answer, ms. */
 const PATIENCE = 10_000;
 
 /**
@@ -33,6 +33,8 @@ export function ocspServer(respond: Responder): Server {
   const server = createServer(options, (request, response) => {
     handle(request, response, respond).catch(() => response.destroy());
   });
+  // For who asks and does not read: none of the other times runs then.
+  server.timeout = PATIENCE;
   server.maxConnections = MAX_CONNECTIONS;
   server.maxRequestsPerSocket = 1000;
   return server;
@@ -42,7 +44,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, respon
   const { method } = request;
   if (method !== "GET" && method !== "POST") return refuse(response, 405, { Allow: "GET, POST" });
   if (method === "GET") return send(response, await respond(fromPath(request.url ?? "/")), true);
-  if (request.headers["content-type"]?.split(";")[0]?.trim() !== "application/ocsp-request")
+  if (request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase() !== "application/ocsp-request")
     return refuse(response, 415);
   const body = await read(request);
   if (body === undefined) return refuse(response, 413, { Connection: "close" });

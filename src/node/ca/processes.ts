@@ -1,6 +1,6 @@
 /** Names for what a process leaves in a folder, from which others can tell whether it still runs. */
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 
 /** A name nobody else has: process, when it started, host, and chance. */
@@ -20,7 +20,18 @@ export function processRuns(name: string): boolean {
   return now !== undefined && (started === "0" || now.started === "0" || now.started === started);
 }
 
-const HOST = hostname().replace(/[^\w-]/g, "_");
+/** Containers of one host may share its name and a folder, but not their process numbers. */
+const HOST = `${hostname().replace(/[^\w-]/g, "_")}${processNamespace()}`;
+
+/** pid_namespaces(7); empty where there is no such thing. */
+function processNamespace(): string {
+  try {
+    return `-${readlinkSync("/proc/self/ns/pid").replace(/\D/g, "")}`;
+  } catch {
+    // No Linux, or /proc is not mounted: then all that is known is the host.
+    return "";
+  }
+}
 
 /** When a process started, in its kernel's ticks; "0" where that cannot be known. */
 function state(pid: number): { readonly started: string } | undefined {

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { toHex } from "../../bytes/hex.ts";
 import { readPem } from "../../bytes/pem.ts";
-import { TlsError } from "../../errors.ts";
+import { fault, TlsError } from "../../errors.ts";
 import type { CertificateSigner } from "../../pki/keys.ts";
 import {
   type CertificateStatus,
@@ -13,6 +13,7 @@ import {
   type RequestedStatus,
   readOcspRequest,
 } from "../../pki/ocsp.ts";
+import { parseCertificate } from "../../x509/parse.ts";
 import type { CertificateAuthority } from "./authority.ts";
 import { readSubjectKey } from "./keys.ts";
 import { type CaCertificate, isIssuer, readOne } from "./state.ts";
@@ -43,7 +44,8 @@ const HOUR = 3_600_000;
  * `unknown`, those of others are refused as `unauthorized`.
  *
  * @param onError - Called with what went wrong inside; the client only learns `internalError`.
- * @throws TlsError `ERR_TLS_KEY` when the key that is to sign cannot be read.
+ * @throws TlsError `ERR_TLS_KEY` when the key that is to sign cannot be read, or is not that of its certificate;
+ * `ERR_TLS_OPTION` for a delegate's certificate that is none, or for a lifetime that is none.
  *
  * @example
  * ```ts
@@ -63,6 +65,8 @@ export async function ocspResponder(
   onError: (error: unknown) => void = () => undefined,
 ): Promise<Responder> {
   const speakers = await speakersOf(authority, delegate);
+  // Better now than with each request: what cannot sign an answer about nothing can sign none.
+  for (const speaker of speakers) await answer([], undefined, speaker, lifetime);
   return async (der) => {
     let request: OcspRequest;
     try {
@@ -77,18 +81,30 @@ export async function ocspResponder(
       );
       // RFC 6960 2.3: whoever cannot speak for any of them says so, unsigned.
       if (speaker === undefined) return refuse("unauthorized");
-      const { issuer, certificate, signer } = speaker;
-      const statuses = await Promise.all(request.certificates.map((asked) => statusOf(authority, issuer, asked)));
-      const now = Date.now();
-      const { nonce } = request;
-      const answer = { statuses, nonce, thisUpdate: now, nextUpdate: now + lifetime };
-      const response = await createOcspResponse(answer, { issuer: issuer.der, certificate, signer });
-      return { response, maxAge: nonce === undefined ? Math.floor(lifetime / 1000) : undefined };
+      const statuses: CertificateStatus[] = [];
+      // One by one: many clients at once would have more files open than a process may.
+      for (const asked of request.certificates) statuses.push(await statusOf(authority, speaker.issuer, asked));
+      return await answer(statuses, request.nonce, speaker, lifetime);
     } catch (error) {
       onError(error);
       return refuse("internalError");
     }
   };
+}
+
+/** No answer is good for longer than the certificate that it is verified with. */
+async function answer(
+  statuses: readonly CertificateStatus[],
+  nonce: Uint8Array | undefined,
+  { issuer, certificate, signer }: Speaker,
+  lifetime: number,
+): Promise<ResponderAnswer> {
+  const now = Date.now();
+  const { notAfter } = certificate === undefined ? issuer.certificate : parseCertificate(certificate);
+  const nextUpdate = Math.min(now + lifetime, notAfter);
+  const input = { statuses, nonce, thisUpdate: now, nextUpdate };
+  const response = await createOcspResponse(input, { issuer: issuer.der, certificate, signer });
+  return { response, maxAge: nonce === undefined ? Math.floor((nextUpdate - now) / 1000) : undefined };
 }
 
 interface Speaker {
@@ -116,7 +132,8 @@ async function speakersOf(
     return (await Promise.all(own)).flat();
   }
   const [pem, keyPem] = await Promise.all([delegate.certFile, delegate.keyFile].map((file) => readFile(file, "utf8")));
-  const certificate = readPem(pem as string)[0]?.der;
+  const certificate = readPem(pem as string).find(({ label }) => label === "CERTIFICATE")?.der;
+  if (certificate === undefined) throw fault("ERR_TLS_OPTION", `${delegate.certFile} holds no certificate`);
   const signer = await readSubjectKey(keyPem as string, delegate.passphrase);
   return [{ issuer: certificates[0], certificate, signer }];
 }

@@ -80,7 +80,7 @@ export interface CaCertificate {
 export async function readSettings(folder: string): Promise<CaSettings> {
   const text = await readOptional(join(folder, NAMES.settings));
   if (text === undefined) throw fault("ERR_TLS_CA_STATE", `there is no CA in ${folder}`);
-  const settings = parseJson(text, NAMES.settings) as CaSettings;
+  const settings = parseJson(text, NAMES.settings) as unknown as CaSettings;
   if (settings.version !== 1) throw fault("ERR_TLS_CA_STATE", `${folder} is of version ${settings.version}, not 1`);
   return settings;
 }
@@ -99,6 +99,8 @@ export async function readCaCertificates(folder: string): Promise<readonly [CaCe
   return issuing === undefined ? [root] : [issuing, root];
 }
 
+const FILES_AT_ONCE = 64;
+
 /** All certificates, or only those that were revoked, in the order in which they were issued. */
 export async function readIssued(
   folder: string,
@@ -107,10 +109,18 @@ export async function readIssued(
   const serials = (await stored(readdir(join(folder, which)))).flatMap(
     (name) => /^([0-9a-f]+)\.\w+$/.exec(name)?.[1] ?? [],
   );
-  const all = await Promise.all(serials.map((serial) => readOne(folder, serial)));
-  return all
-    .filter((entry) => entry !== undefined)
-    .sort((a, b) => a.issuedAt - b.issuedAt || (a.serial < b.serial ? -1 : 1));
+  const all: IssuedCertificate[] = [];
+  // No more at a time: certificates that live for a day become many, and a process may have few files open.
+  for (let i = 0; i < serials.length; i += FILES_AT_ONCE) {
+    const some = serials.slice(i, i + FILES_AT_ONCE).map(async (serial) => {
+      const entry = await readOne(folder, serial);
+      // Passed over, it would be good again.
+      if (entry === undefined) throw broken(`${which}/${serial}`, `there is no ${NAMES.certificates}/${serial}.pem`);
+      return entry;
+    });
+    all.push(...(await Promise.all(some)));
+  }
+  return all.sort((a, b) => a.issuedAt - b.issuedAt || (a.serial < b.serial ? -1 : 1));
 }
 
 /** The certificate of that serial number, if it was issued here. */
@@ -146,7 +156,7 @@ async function readRevocation(folder: string, serial: string): Promise<Revocatio
   const file = join(NAMES.revoked, `${serial}.json`);
   const text = await readOptional(join(folder, file));
   if (text === undefined) return undefined;
-  const { revokedAt, reason } = parseJson(text, file) as Revocation;
+  const { revokedAt, reason } = parseJson(text, file) as unknown as Revocation;
   if (!Number.isSafeInteger(revokedAt) || !REVOCATION_REASONS.includes(reason)) throw broken(file, "it says nothing");
   return { revokedAt, reason };
 }
@@ -176,8 +186,14 @@ export async function stored<T>(work: Promise<T>): Promise<T> {
 
 /** The text of a file; `undefined` where there is none. */
 export async function readOptional(path: string): Promise<string | undefined> {
+  const content = await readOptionalBytes(path);
+  return content && Buffer.from(content).toString();
+}
+
+/** The content of a file; `undefined` where there is none. */
+export async function readOptionalBytes(path: string): Promise<Uint8Array | undefined> {
   try {
-    return await readFile(path, "utf8");
+    return new Uint8Array(await readFile(path));
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
@@ -196,12 +212,15 @@ function derOf(text: string, file: string): Uint8Array {
   throw broken(file, "it holds no certificate");
 }
 
-function parseJson(text: string, file: string): unknown {
+function parseJson(text: string, file: string): Record<string, unknown> {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw broken(file, (error as Error).message);
   }
+  if (typeof value !== "object" || value === null) throw broken(file, "it is no JSON object");
+  return value as Record<string, unknown>;
 }
 
 function broken(file: string, why: string): TlsError {

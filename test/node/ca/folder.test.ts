@@ -1,8 +1,19 @@
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { readPem } from "../../../src/bytes/pem.ts";
 import { createFile, removeDrafts, replaceFile } from "../../../src/node/ca/files.ts";
 import {
@@ -23,6 +34,16 @@ beforeAll(() => {
   top = mkdtempSync(join(tmpdir(), "mutls-folder-"));
 });
 afterAll(() => rmSync(top, { recursive: true, force: true }));
+
+/** As if it were then. */
+async function at<T>(time: number, work: () => Promise<T>): Promise<T> {
+  vi.useFakeTimers({ toFake: ["Date"], now: time });
+  try {
+    return await work();
+  } finally {
+    vi.useRealTimers();
+  }
+}
 
 let count = 0;
 const fresh = () => join(top, String(++count));
@@ -73,18 +94,78 @@ describe("a CA in a folder", () => {
 
   it("is made anew where making it was cut off", async () => {
     const { folder } = await create();
-    rmSync(join(folder, "ca.json"));
+    for (const name of ["ca.json", "crl.pem", "root.crl", "issuing.crl"]) rmSync(join(folder, name));
     await expect(openAuthority(folder)).rejects.toMatchObject({ code: "ERR_TLS_CA_STATE" });
     const again = await createAuthority(folder, { intermediate: false });
     expect([again.certificates.length, (await again.list()).length]).toEqual([1, 0]);
     expect((await again.issue(await client())).profile).toBe("client");
     // With what was issued in it, the folder is no attempt any more.
     rmSync(join(folder, "ca.json"));
+    rmSync(join(folder, "crl.pem"));
     await expect(createAuthority(folder)).rejects.toMatchObject({
       code: "ERR_TLS_CA_STATE",
-      detail: expect.stringContaining("no ca.json: put it back"),
+      detail: expect.stringContaining("no ca.json now: put it back"),
     });
     expect(existsSync(join(folder, "root.key"))).toBe(true);
+  });
+
+  it("is not made over one that has lost its settings, though nothing was issued yet", async () => {
+    const { folder } = await create();
+    const before = readFileSync(join(folder, "root.key"), "utf8");
+    rmSync(join(folder, "ca.json"));
+    await expect(createAuthority(folder)).rejects.toMatchObject({ code: "ERR_TLS_CA_STATE" });
+    expect(readFileSync(join(folder, "root.key"), "utf8")).toBe(before);
+  });
+
+  it.each<[string, CreateAuthorityOptions]>([
+    ["an address that cannot be issued", { crlUrls: ["https://a.example/issuing.crl"] }],
+    ["CRLs that are good for no time", { crlLifetime: Number.NaN }],
+  ])("is not made with %s, which would show only later", async (_, options) => {
+    const folder = fresh();
+    await expect(createAuthority(folder, options)).rejects.toMatchObject({ code: "ERR_TLS_OPTION" });
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  it.skipIf(process.platform === "win32")("is not made where everybody may put keys of their own", async () => {
+    const folder = fresh();
+    mkdirSync(folder);
+    chmodSync(folder, 0o777);
+    await expect(createAuthority(folder)).rejects.toMatchObject({
+      code: "ERR_TLS_CA_STATE",
+      detail: expect.stringContaining("everybody may write"),
+    });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it("gives its names to nobody else, whose CRLs could pass for its own", async () => {
+    const authority = await create();
+    for (const subject of ["mutls CA", "mutls CA issuing", "MUTLS  ca"])
+      await expect(authority.issue(await client(subject))).rejects.toMatchObject({ code: "ERR_TLS_OPTION" });
+    const flat = await create({ intermediate: false });
+    const [a, b] = [await generateKeyPair("P-256"), await generateKeyPair("P-256")];
+    const branch = { profile: "intermediate", subject: "branch" } as const;
+    await flat.issue({ ...branch, spki: a.spki });
+    await expect(flat.issue({ ...branch, spki: b.spki })).rejects.toThrow(
+      "there is a CA of the name CN=branch already",
+    );
+    expect((await flat.issue({ ...branch, spki: a.spki })).profile).toBe("intermediate");
+  });
+
+  it("issues nothing once its intermediate is revoked", async () => {
+    const authority = await create();
+    const [issuing] = await authority.list();
+    await authority.revoke(issuing?.serial as string, "cACompromise");
+    await expect(authority.issue(await client())).rejects.toThrow("the issuer is revoked");
+  });
+
+  it.skipIf(process.platform === "win32")("lists more certificates than a process may have files open", async () => {
+    const authority = await create();
+    for (let i = 0; i < 150; i++) await authority.issue(await client());
+    const code = `import { openAuthority } from ${JSON.stringify(new URL("../../../dist/node/ca/index.js", import.meta.url))};
+      console.log((await (await openAuthority(process.argv[1])).list()).length);`;
+    const node = [process.execPath, "--input-type=module", "-e", code, authority.folder];
+    const limited = ["-c", 'ulimit -n 100; exec "$0" "$@"', ...node];
+    expect(execFileSync("sh", limited, { encoding: "utf8" })).toBe("151\n");
   });
 
   it("publishes where it was told to, in all that it issues", async () => {
@@ -188,6 +269,56 @@ describe("revocation", () => {
     expect(after[0]?.size).toBe(1);
   });
 
+  it.each(["removeFromCRL", "whim"])("is not for %s, and nothing is broken by asking", async (reason) => {
+    const authority = await create();
+    const { serial } = await authority.issue(await client());
+    await expect(authority.revoke(serial, reason as "superseded")).rejects.toMatchObject({
+      code: "ERR_TLS_OPTION",
+      detail: expect.stringContaining("no reason to revoke"),
+    });
+    expect((await authority.find(serial)).revocation).toBeUndefined();
+  });
+
+  it("outlasts a clock that ran ahead for a while", async () => {
+    const authority = await create();
+    const { serial, certificate } = await authority.issue(await client());
+    await authority.revoke(serial);
+    const { issuer, serialNumber } = certificate;
+    await at(Date.now() + 10 * DAY, () => authority.publishCrl());
+    await authority.publishCrl();
+    expect(crlsOf(authority.folder)[0]?.find(issuer, serialNumber)?.reason).toBe("unspecified");
+  });
+
+  it("stands in CRLs whose numbers go up, though crl.pem is lost and the clock goes back", async () => {
+    const authority = await create();
+    const [before] = crlsOf(authority.folder);
+    rmSync(join(authority.folder, "crl.pem"));
+    await at(Date.now() - 10 * DAY, () => authority.publishCrl());
+    expect(crlsOf(authority.folder)[0]?.crlNumber).toBe((before?.crlNumber as bigint) + 1n);
+  });
+
+  it("is published though crl.pem is lost and the root's key is elsewhere", async () => {
+    const authority = await create();
+    const [, root] = crlsOf(authority.folder);
+    for (const name of ["crl.pem", "root.key"]) rmSync(join(authority.folder, name));
+    const { serial } = await authority.issue(await client());
+    await authority.revoke(serial);
+    const after = crlsOf(authority.folder);
+    expect([after[0]?.size, after[1]?.der]).toEqual([1, root?.der]);
+  });
+
+  it("is not forgotten with the certificate's file", async () => {
+    const authority = await create();
+    const { serial } = await authority.issue(await client());
+    await authority.revoke(serial);
+    rmSync(join(authority.folder, "certs", `${serial}.pem`));
+    await expect(authority.publishCrl()).rejects.toMatchObject({
+      code: "ERR_TLS_CA_STATE",
+      detail: expect.stringContaining(`there is no certs/${serial}.pem`),
+    });
+    expect(crlsOf(authority.folder)[0]?.size).toBe(1);
+  });
+
   it("leaves the CRL once one issued after the certificate's end has held it", async () => {
     const authority = await create();
     const { serial, certificate } = await authority.issue({
@@ -234,6 +365,7 @@ describe("what is found", () => {
 describe("a broken folder", () => {
   it.each<[string, string, string, string]>([
     ["settings that are no JSON", "ca.json", "{", "ca.json is broken"],
+    ["settings that are no object", "ca.json", "null", "ca.json is broken"],
     ["settings of a later version", "ca.json", '{"version":2}', "is of version 2, not 1"],
     ["a root that is none", "root.pem", "", "root.pem is broken: it holds no certificate"],
     ["a root that is cut off", "root.pem", "-----BEGIN CERTIFICATE-----\nMI", "root.pem is broken"],
@@ -268,6 +400,8 @@ describe("a broken folder", () => {
     const path = (serial: string) => join(authority.folder, "certs", `${serial}.pem`);
     writeFileSync(join(authority.folder, "revoked", `${b.serial}.json`), "{}");
     await expect(authority.list()).rejects.toThrow("it says nothing");
+    writeFileSync(join(authority.folder, "revoked", `${b.serial}.json`), "null");
+    await expect(authority.list()).rejects.toThrow("no JSON object");
     rmSync(join(authority.folder, "revoked", `${b.serial}.json`));
     writeFileSync(path(a.serial), readFileSync(path(b.serial)));
     await expect(authority.list()).rejects.toThrow("another serial number");
@@ -282,12 +416,12 @@ describe("a broken folder", () => {
     for (const name of ["certs", "revoked", "lock"]) rmSync(join(authority.folder, name), { recursive: true });
     for (const name of ["certs", "revoked", "lock"]) writeFileSync(join(authority.folder, name), "");
     for (const work of [
-      authority.list(),
-      authority.publishCrl(),
-      authority.find(serial),
-      authority.issue(await client()),
+      () => authority.list(),
+      () => authority.publishCrl(),
+      () => authority.find(serial),
+      async () => authority.issue(await client()),
     ])
-      await expect(work).rejects.toMatchObject({ code: "ERR_TLS_CA_STATE" });
+      await expect(work()).rejects.toMatchObject({ code: "ERR_TLS_CA_STATE" });
   });
 
   it("without the CA's key issues nothing", async () => {
@@ -342,6 +476,13 @@ describe("files", () => {
     expect(readdirSync(folder)).toEqual([mine]);
   });
 
+  it("that cannot take their place leave nothing, keys least of all", async () => {
+    const folder = mkdtempSync(join(top, "taken-"));
+    mkdirSync(join(folder, "a", "b"), { recursive: true });
+    await expect(replaceFile(join(folder, "a"), "key", 0o600)).rejects.toMatchObject({ syscall: "rename" });
+    expect(readdirSync(folder)).toEqual(["a"]);
+  });
+
   it("that cannot be written are an error", async () => {
     const file = join(mkdtempSync(join(top, "closed-")), "a");
     writeFileSync(file, "");
@@ -394,6 +535,16 @@ describe("the lock", () => {
     writeFileSync(join(place, reborn), "");
     expect(await locked(place, async () => "done")).toBe("done");
   });
+
+  it.skipIf(process.platform !== "linux")(
+    "takes no process of another container's for one that has ended",
+    async () => {
+      const dead = await deadProcess();
+      expect(processRuns(dead)).toBe(false);
+      const namespace = /^pid:\[(\d+)\]$/.exec(readlinkSync("/proc/self/ns/pid"))?.[1] as string;
+      expect(processRuns(dead.replace(namespace, "4026532999"))).toBe(true);
+    },
+  );
 
   it("waits for one that runs, and for one elsewhere, who is named in the end", async () => {
     const place = folder();

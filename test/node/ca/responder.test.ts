@@ -1,15 +1,17 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readPem } from "../../../src/bytes/pem.ts";
 import {
   type CertificateAuthority,
   createAuthority,
   type IssuedCertificate,
+  type IssueInput,
   ocspResponder,
   ocspServer,
   privateKeyPem,
@@ -64,6 +66,8 @@ describe("the responder over HTTP", () => {
     expect(response.headers.get("content-type")).toBe("application/ocsp-response");
     expect(response.headers.get("cache-control")).toBe("no-store");
     expect((await single(response))?.status).toBe("good");
+    // RFC 9110 8.3.1: in whichever case.
+    expect((await single(await post(ask("good"), "Application/OCSP-Request")))?.status).toBe("good");
     expect(await single(await post(ask("bad")))).toMatchObject({ status: "revoked", reason: "keyCompromise" });
   });
 
@@ -137,6 +141,38 @@ describe("the responder over HTTP", () => {
     await expect(ocspResponder(authority, { delegate: { certFile, keyFile } })).rejects.toMatchObject({
       code: "ERR_TLS_PASSPHRASE",
     });
+  });
+
+  it("is held to its delegate before anybody asks", async () => {
+    const key = await generateKeyPair("P-256");
+    const [certFile, keyFile] = [join(folder, "held.pem"), join(folder, "held.key")];
+    const made = async (input: Partial<IssueInput>, pair = key, text?: string) => {
+      const { pem } = await authority.issue({ profile: "ocsp", spki: key.spki, subject: "responder", ...input });
+      writeFileSync(certFile, text ?? pem);
+      writeFileSync(keyFile, await privateKeyPem(pair.pkcs8));
+      return ocspResponder(authority, { delegate: { certFile, keyFile } });
+    };
+    const refused = (code: string, detail: string) => ({ code, detail: expect.stringContaining(detail) });
+    const past = { notBefore: Date.now() - 60_000, notAfter: Date.now() - 1000 };
+    await expect(made(past)).rejects.toMatchObject(refused("ERR_TLS_OPTION", "and not now"));
+    await expect(made({ profile: "client" })).rejects.toMatchObject(refused("ERR_TLS_OPTION", "not one of"));
+    await expect(made({}, await generateKeyPair("P-256"))).rejects.toMatchObject(refused("ERR_TLS_KEY", "not the"));
+    await expect(made({}, key, "hello")).rejects.toMatchObject(refused("ERR_TLS_OPTION", "holds no certificate"));
+    await expect(ocspResponder(authority, { lifetime: 0 })).rejects.toMatchObject(
+      refused("ERR_TLS_OPTION", "due before"),
+    );
+    // No answer is good for longer than whom it is signed by.
+    const respond = await made({ notAfter: Date.now() + 600_000 });
+    const { response, maxAge } = await respond(ask("good"));
+    const end = parseCertificate(readPem(readFileSync(certFile, "utf8"))[0]?.der as Uint8Array).notAfter;
+    expect(parseOcspResponse(response).responses[0]?.nextUpdate).toBe(end);
+    expect(maxAge).toBeLessThanOrEqual(600);
+  });
+
+  it("gives up on who neither asks nor reads", () => {
+    expect(server.timeout).toBeGreaterThan(0);
+    expect(server.requestTimeout).toBeGreaterThan(0);
+    expect(server.headersTimeout).toBeGreaterThan(0);
   });
 
   it("tells its owner what goes wrong inside, and its client nothing", async () => {
