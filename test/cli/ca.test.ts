@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -10,6 +19,7 @@ import { encodeOcspRequest, parseOcspResponse } from "../../src/x509/ocsp.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { finished, mutls, served, start } from "../support/cli.ts";
 import { withoutOpenssl } from "../support/openssl.ts";
+import { makeCertificate } from "../support/pki.ts";
 
 let top: string;
 /** A CA that most tests share. */
@@ -331,6 +341,84 @@ describe("mutls ca renew, revoke, crl and list", () => {
   });
 });
 
+describe("mutls ca, of what it must not touch", () => {
+  /** A certificate of another CA's, under the serial number of one of this CA's. */
+  async function twin(name: string): Promise<string> {
+    const { serialNumber } = certificateIn(path(`${name}.pem`));
+    const { der } = await makeCertificate({ serialNumber: new Uint8Array(serialNumber) });
+    writeFileSync(path("twin.pem"), writePem("CERTIFICATE", der));
+    return path("twin.pem");
+  }
+
+  it("takes no certificate of another CA's for its own, whatever its serial number", async () => {
+    await issue("victim", "--profile", "client", "--force");
+    const file = await twin("victim");
+    const before = readFileSync(file, "utf8");
+    for (const command of ["revoke", "renew"]) {
+      const run = await ca(command, file);
+      expect(run).toMatchObject({ status: 2, stdout: "" });
+      expect(run.stderr).toContain("is not a certificate of this CA's");
+    }
+    expect(readFileSync(file, "utf8")).toBe(before);
+    expect((await ca("list")).stdout).toMatch(/CN=victim {2}until/);
+  });
+
+  it("renews no file that holds the key too, and writes no key over its certificate", async () => {
+    await issue("both", "--profile", "client", "--force");
+    const whole = readFileSync(path("both.pem"), "utf8") + readFileSync(path("both.key"), "utf8");
+    writeFileSync(path("whole.pem"), whole);
+    const run = await ca("renew", path("whole.pem"));
+    expect([run.status, readFileSync(path("whole.pem"), "utf8")]).toEqual([2, whole]);
+    expect(run.stderr).toContain("holds a private key too");
+    const same = await ca("renew", path("both.pem"), "--rekey", join(top, ".", "both.pem"));
+    expect(same.stderr).toContain("--rekey names the certificate's file");
+  });
+
+  it("writes nothing under the names of the CA's own files, even if forced", async () => {
+    await issue("mine", "--profile", "client", "--force");
+    await ca("csr", "mine", "--out", path("mine"), "--force");
+    const flat = path("whole-ca");
+    await ca("init", "--dir", flat, "--intermediate", "no");
+    const before = readFileSync(join(flat, "root.key"), "utf8");
+    const [entry] = readdirSync(join(dir, "certs"));
+    const forced = ["--profile", "client", "--force", "--dir", flat];
+    for (const run of [
+      await ca("issue", "a", "--out", join(flat, "issuing"), ...forced),
+      await ca("issue", "a", "--out", join(flat, "root"), ...forced),
+      await ca("issue", "a", "--out", join(flat, "certs", "ab"), ...forced),
+      await ca("sign", path("mine.csr"), "--out", join(flat, "issuing"), ...forced),
+      await ca("csr", "a", "--out", join(flat, "root"), "--force"),
+      await ca("export", path("mine.pem"), "--pass", "hush", "--out", join(flat, "root.key"), "--force"),
+      await ca("renew", path("mine.pem"), "--rekey", join(flat, "root.key")),
+      await ca("renew", join(dir, "certs", entry as string)),
+    ]) {
+      expect(run).toMatchObject({ status: 2, stdout: "" });
+      expect(run.stderr).toContain("is a file of the CA's own");
+    }
+    expect(readFileSync(join(flat, "root.key"), "utf8")).toBe(before);
+    expect((await ca("issue", "a", "--out", join(flat, "a"), ...forced)).status).toBe(0);
+  });
+
+  it("makes no quick set over a key that is there", async () => {
+    const own = path("project");
+    mkdirSync(own);
+    writeFileSync(join(own, "server.key"), "precious");
+    const run = await ca("quick", "--dir", own);
+    expect(run).toMatchObject({ status: 2, stdout: "" });
+    expect(run.stderr).toContain("server.key is there already");
+    expect([readdirSync(own), readFileSync(join(own, "server.key"), "utf8")]).toEqual([["server.key"], "precious"]);
+  });
+
+  it("takes no empty pass phrase, which a variable that was never filled would be", async () => {
+    const own = path("unfilled");
+    const run = await mutls(["ca", "init", "--dir", own], { input: "", env: { MUTLS_CA_PASS: "" } });
+    expect([run.status, existsSync(own)]).toEqual([2, false]);
+    expect(run.stderr).toContain("the pass phrase is empty");
+    expect((await ca("csr", "empty", "--out", path("empty"), "--pass=")).status).toBe(2);
+    expect(existsSync(path("empty.key"))).toBe(false);
+  });
+});
+
 describe("mutls ca export", () => {
   it("makes one file of certificate, chain, key and root", async () => {
     await issue("pfx", "--profile", "client", "--force");
@@ -357,6 +445,18 @@ describe("mutls ca export", () => {
 });
 
 describe("mutls ca ocsp", () => {
+  it("opens the delegate's key with its pass phrase", async () => {
+    await ca("csr", "delegate", "--out", path("delegate"), "--pass", "hush");
+    await ca("sign", path("delegate.csr"), "--profile", "ocsp");
+    const pair = ["--cert", path("delegate.pem"), "--key", path("delegate.key")];
+    const args = ["ca", "ocsp", "--dir", dir, "--port", "0", ...pair];
+    expect((await mutls(args)).status).toBe(58);
+    const child = start([...args, "--pass", "hush"]);
+    const end = finished(child);
+    child.stdout?.once("data", () => child.kill("SIGTERM"));
+    expect(await end).toMatchObject({ status: 0, stderr: "" });
+  });
+
   it.each([[[]], [["--minutes", "5"]]])("answers, and stops when it is told to: %j", async (args) => {
     await issue("asked", "--profile", "client", "--force");
     await issue("responder", "--profile", "ocsp", "--force");

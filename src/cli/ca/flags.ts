@@ -75,9 +75,11 @@ export function folderOf(args: Arguments): string {
   return args.get("dir") ?? "mutls-ca";
 }
 
-/** The pass phrase of the CA's keys. */
-function passphraseOf(args: Arguments): string | undefined {
-  return args.get("pass") ?? process.env.MUTLS_CA_PASS;
+/** The pass phrase of the CA's keys. An empty one, such as a variable that was never filled, protects nothing. */
+export function passphraseOf(args: Arguments): string | undefined {
+  const passphrase = args.get("pass") ?? process.env.MUTLS_CA_PASS;
+  if (passphrase === "") throw usage("the pass phrase is empty");
+  return passphrase;
 }
 
 /** The CA. */

@@ -1,11 +1,18 @@
 /** `mutls ca issue` and `mutls ca renew`: key and certificate in one step, and the next one. */
-
+import { resolve } from "node:path";
+import { equal } from "../../bytes/bytes.ts";
 import { readPem } from "../../bytes/pem.ts";
-import { type CertificateAuthority, type IssueInput, privateKeyPem } from "../../node/ca/index.ts";
+import {
+  type CertificateAuthority,
+  type IssuedCertificate,
+  type IssueInput,
+  privateKeyPem,
+} from "../../node/ca/index.ts";
 import { serialOf } from "../../node/ca/state.ts";
 import { generateKeyPair, type KeyKind } from "../../pki/keys.ts";
 import { type AlternativeNames, countNames, parseSubject } from "../../pki/names.ts";
 import { parseAddress } from "../../x509/address.ts";
+import type { Certificate } from "../../x509/certificate.ts";
 import { isDomainName } from "../../x509/names.ts";
 import { parseCertificate } from "../../x509/parse.ts";
 import { CliError, ExitStatus, usage } from "../exit.ts";
@@ -23,7 +30,7 @@ import {
   PROFILE_FLAG,
   profileOf,
 } from "./flags.ts";
-import { about, chainOf, checkFree, describe, fileName, readText, say, writeFiles } from "./output.ts";
+import { about, chainOf, checkForeign, checkFree, describe, fileName, readText, say, writeFiles } from "./output.ts";
 
 export const issueCommand: Command = {
   name: "ca issue",
@@ -100,8 +107,15 @@ export const renewCommand: Command = {
     const file = args.positionals[0] as string;
     const keyFile = args.get("rekey");
     if (keyFile === undefined && args.has("key")) throw usage("--key needs --rekey: the file for the new key");
-    const serial = await serialIn(file);
+    if (keyFile !== undefined && resolve(keyFile) === resolve(file))
+      throw usage("--rekey names the certificate's file");
+    checkForeign([file, ...(keyFile === undefined ? [] : [keyFile])]);
+    const certificate = await certificateIn(file);
+    if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(readText(file, "certificate"))) {
+      throw usage(`${file} holds a private key too, which would be lost`, "renew a file with the certificate alone");
+    }
     const authority = await openCa(args);
+    const { serial } = await issuedAs(authority, file, certificate);
     const key = keyFile === undefined ? undefined : await generateKeyPair(keyKind(args));
     const issued = await authority.renew(serial, { spki: key?.spki, notAfter: endOf(args) });
     const own = keyFile === undefined || key === undefined ? {} : { [keyFile]: await privateKeyPem(key.pkcs8) };
@@ -111,11 +125,22 @@ export const renewCommand: Command = {
   },
 };
 
-/** The serial number of the first certificate in a file. */
-export async function serialIn(file: string): Promise<string> {
+/** The first certificate in a file. */
+export async function certificateIn(file: string): Promise<Certificate> {
   return about(file, ExitStatus.read, async () => {
     const block = readPem(readText(file, "certificate")).find(({ label }) => label === "CERTIFICATE");
     if (block === undefined) throw new CliError(ExitStatus.read, `${file} holds no certificate`);
-    return serialOf(parseCertificate(block.der));
+    return parseCertificate(block.der);
   });
+}
+
+/** What the CA knows of a certificate in a file. Others may have chosen the same serial number for theirs. */
+export async function issuedAs(
+  authority: CertificateAuthority,
+  file: string,
+  certificate: Certificate,
+): Promise<IssuedCertificate> {
+  const issued = await authority.find(serialOf(certificate));
+  if (!equal(issued.certificate.der, certificate.der)) throw usage(`${file} is not a certificate of this CA's`);
+  return issued;
 }

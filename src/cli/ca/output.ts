@@ -1,8 +1,10 @@
 /** What the commands of `mutls ca` write: files, and a few plain lines about certificates. */
 import { existsSync, readFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { TlsError } from "../../errors.ts";
 import { replaceFile } from "../../node/ca/files.ts";
 import type { CertificateAuthority, IssuedCertificate } from "../../node/ca/index.ts";
+import { NAMES } from "../../node/ca/state.ts";
 import { formatAddress } from "../../x509/address.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { CliError, ExitStatus, usage } from "../exit.ts";
@@ -24,9 +26,19 @@ export function readBytes(file: string, what: string): Buffer {
 }
 
 /** Refuses to go on when a file is there that would be lost. To be asked before anything is issued. */
-export function checkFree(args: Arguments, files: readonly string[]): void {
+export function checkFree(args: Arguments, files: readonly string[], hint = "--force writes over it"): void {
+  checkForeign(files);
   const taken = files.find((file) => existsSync(file));
-  if (taken !== undefined && !args.has("force")) throw usage(`${taken} is there already`, "--force writes over it");
+  if (taken !== undefined && !args.has("force")) throw usage(`${taken} is there already`, hint);
+}
+
+/** Refuses names that mean something in the folder of a CA: an `issuing.pem` there would be taken for who issues. */
+export function checkForeign(files: readonly string[]): void {
+  const names: readonly string[] = Object.values(NAMES);
+  const isOwn = (path: string) => names.includes(basename(path)) && existsSync(join(dirname(path), NAMES.settings));
+  const own = files.find((file) => isOwn(resolve(file)) || isOwn(dirname(resolve(file))));
+  if (own !== undefined)
+    throw usage(`${own} is a file of the CA's own`, "another name or another folder keeps it whole");
 }
 
 /** Writes files, whole or not at all. Those with keys, as text or in PKCS#12, only their owner may read. */

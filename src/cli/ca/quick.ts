@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Command } from "../flags.ts";
 import { createCa, FOLDER_FLAGS, folderOf, KEY_FLAG, keyKind } from "./flags.ts";
 import { issueFiles } from "./issue.ts";
-import { describe, say } from "./output.ts";
+import { checkFree, describe, say } from "./output.ts";
 
 export const quickCommand: Command = {
   name: "ca quick",
@@ -20,6 +20,8 @@ export const quickCommand: Command = {
   run: async (args) => {
     const dir = folderOf(args);
     const name = args.get("client") ?? "alice";
+    const files = ["server.key", "server.pem", "client.key", "client.pem"].map((file) => join(dir, file));
+    checkFree(args, files, "--dir names another folder");
     const authority = await createCa(args, { key: keyKind(args) });
     const issue = (input: Parameters<typeof issueFiles>[1], file: string) =>
       issueFiles(authority, input, keyKind(args), join(dir, file));

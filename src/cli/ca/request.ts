@@ -58,6 +58,7 @@ export const csrCommand: Command = {
     const given = args.get("private-key");
     if (given !== undefined && args.has("key"))
       throw usage("--key is for a new key, --private-key names one that is there");
+    if (args.get("pass") === "") throw usage("the pass phrase is empty");
     checkFree(args, given === undefined ? [`${out}.key`, `${out}.csr`] : [`${out}.csr`]);
     const key =
       given === undefined

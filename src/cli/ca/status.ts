@@ -11,8 +11,8 @@ import { formatTarget } from "../address.ts";
 import { ExitStatus, usage } from "../exit.ts";
 import type { Command } from "../flags.ts";
 import { listen, stopped } from "../serve.ts";
-import { FOLDER_FLAGS, folderOf, openCa } from "./flags.ts";
-import { serialIn } from "./issue.ts";
+import { FOLDER_FLAGS, folderOf, openCa, passphraseOf } from "./flags.ts";
+import { certificateIn, issuedAs } from "./issue.ts";
 import { describe, namesText, say, timeText } from "./output.ts";
 
 /** Those that a CA gives; the others take a hold back or are not about keys (RFC 5280 5.3.1). */
@@ -35,10 +35,11 @@ export const revokeCommand: Command = {
   examples: ["mutls ca revoke alice.pem --reason keyCompromise", "mutls ca revoke 4f3a"],
   run: async (args) => {
     const what = args.positionals[0] as string;
-    const serial = existsSync(what) ? await serialIn(what) : what;
+    const certificate = existsSync(what) ? await certificateIn(what) : undefined;
     const authority = await openCa(args);
-    const before = await authority.find(serial);
-    const issued = await authority.revoke(serial, (args.get("reason") ?? "unspecified") as RevocationReason);
+    const before =
+      certificate === undefined ? await authority.find(what) : await issuedAs(authority, what, certificate);
+    const issued = await authority.revoke(before.serial, (args.get("reason") ?? "unspecified") as RevocationReason);
     say(
       describe(issued),
       `${before.revocation === undefined ? "published" : "was revoked before; published"}: ${join(folderOf(args), NAMES.crl)}`,
@@ -136,7 +137,7 @@ export const ocspCommand: Command = {
     { name: "host", value: "HOST", help: "address to listen on; 127.0.0.1 by default" },
     { name: "port", value: "PORT", help: "8080 by default; 0 picks a free one" },
     { name: "cert", value: "FILE", help: "the responder's own certificate, PEM" },
-    { name: "key", value: "FILE", help: "its private key, PEM" },
+    { name: "key", value: "FILE", help: "its private key, PEM, which --pass opens" },
     { name: "minutes", value: "N", help: "how long an answer is good for; 60 by default" },
   ],
   examples: [
@@ -147,7 +148,10 @@ export const ocspCommand: Command = {
     const [certFile, keyFile] = [args.get("cert"), args.get("key")];
     if ((certFile === undefined) !== (keyFile === undefined)) throw usage("--cert and --key belong together");
     const minutes = args.number("minutes", 1, 60 * 24 * 30) ?? 60;
-    const delegate = certFile === undefined || keyFile === undefined ? {} : { delegate: { certFile, keyFile } };
+    const delegate =
+      certFile === undefined || keyFile === undefined
+        ? {}
+        : { delegate: { certFile, keyFile, passphrase: passphraseOf(args) } };
     const respond = await ocspResponder(await openCa(args), { ...delegate, lifetime: minutes * 60_000 }, (error) => {
       process.stderr.write(`mutls: cannot answer: ${(error as Error).message}\n`);
     });

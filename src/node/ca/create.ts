@@ -1,4 +1,5 @@
 /** Sets up a CA in a folder: keys, certificates, first CRL. The settings come last: until they are there, there is none. */
+import { existsSync } from "node:fs";
 import { mkdir, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { writePem } from "../../bytes/pem.ts";
@@ -39,6 +40,13 @@ export interface CreateAuthorityOptions extends StatusAddresses {
 }
 
 const DAY = 86_400_000;
+const OWN_FILES = [
+  NAMES.rootKey,
+  NAMES.rootCertificate,
+  NAMES.issuingKey,
+  NAMES.issuingCertificate,
+  NAMES.crl,
+] as const;
 const WEEK = 7 * DAY;
 
 /**
@@ -71,6 +79,11 @@ export async function createAuthority(
 }
 
 async function createFolder(folder: string, options: CreateAuthorityOptions): Promise<void> {
+  // An attempt that was cut off has made its lock first; keys without one are somebody else's.
+  if (!existsSync(join(folder, NAMES.lock))) {
+    const taken = OWN_FILES.find((name) => existsSync(join(folder, name)));
+    if (taken !== undefined) throw fault("ERR_TLS_CA_STATE", `there is a ${taken} in ${folder} that would be lost`);
+  }
   for (const name of ["", NAMES.lock, NAMES.certificates, NAMES.revoked]) {
     await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
     // Whoever may rename the keys' files may put others in their place. On Windows the bits mean nothing.

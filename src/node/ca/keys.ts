@@ -1,6 +1,7 @@
 /** Private keys as the CA's folder holds them: PKCS#8, encrypted where there is a pass phrase. */
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { writePem } from "../../bytes/pem.ts";
+import { fault } from "../../errors.ts";
 import { importCertificateSigner, type SubjectKey } from "../../pki/keys.ts";
 import { encryptPrivateKey, readPrivateKey } from "../../pki/pkcs8.ts";
 
@@ -9,6 +10,7 @@ import { encryptPrivateKey, readPrivateKey } from "../../pki/pkcs8.ts";
  *
  * @param pkcs8 - PrivateKeyInfo, DER.
  * @param passphrase - Encrypts it, as {@link encryptPrivateKey}.
+ * @throws TlsError `ERR_TLS_OPTION` for an empty pass phrase.
  *
  * @example
  * ```ts
@@ -17,6 +19,7 @@ import { encryptPrivateKey, readPrivateKey } from "../../pki/pkcs8.ts";
  * ```
  */
 export async function privateKeyPem(pkcs8: Uint8Array, passphrase?: string): Promise<string> {
+  if (passphrase === "") throw fault("ERR_TLS_OPTION", "an empty pass phrase protects nothing");
   return passphrase === undefined ? writePem("PRIVATE KEY", pkcs8) : encryptPrivateKey(pkcs8, passphrase);
 }
 

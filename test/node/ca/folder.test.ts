@@ -117,13 +117,26 @@ describe("a CA in a folder", () => {
     expect(readFileSync(join(folder, "root.key"), "utf8")).toBe(before);
   });
 
+  it("is not made over the keys of others", async () => {
+    const folder = fresh();
+    mkdirSync(folder);
+    writeFileSync(join(folder, "root.key"), "precious");
+    await expect(createAuthority(folder)).rejects.toMatchObject({
+      code: "ERR_TLS_CA_STATE",
+      detail: expect.stringContaining("root.key in"),
+    });
+    expect(readFileSync(join(folder, "root.key"), "utf8")).toBe("precious");
+    expect(readdirSync(folder)).toEqual(["root.key"]);
+  });
+
   it.each<[string, CreateAuthorityOptions]>([
     ["an address that cannot be issued", { crlUrls: ["https://a.example/issuing.crl"] }],
     ["CRLs that are good for no time", { crlLifetime: Number.NaN }],
+    ["an empty pass phrase", { passphrase: "" }],
   ])("is not made with %s, which would show only later", async (_, options) => {
     const folder = fresh();
     await expect(createAuthority(folder, options)).rejects.toMatchObject({ code: "ERR_TLS_OPTION" });
-    expect(existsSync(folder)).toBe(false);
+    expect(existsSync(join(folder, "root.key"))).toBe(false);
   });
 
   it.skipIf(process.platform === "win32")("is not made where everybody may put keys of their own", async () => {
