@@ -147,6 +147,7 @@ export function resolveClient(
     ignoreRequestHints: options.ignoreRequestHints ?? false,
     authorities: resolveAuthorities(options),
     preSharedKeys: undefined,
+    assertKey: undefined,
     postHandshakeAuth: false,
     recordLimits: undefined,
     grease: undefined,

@@ -3,7 +3,8 @@
  * and one pointer to the one in force.
  *
  * A handshake keeps the configuration that it began with, its own identity included; but the peer is judged by what is in
- * force when it comes to that, and again if that is replaced before the handshake ends. A client that is asked who it is
+ * force when it comes to that, and again if that is replaced before the handshake ends: its certificate, the external key,
+ * and whether it need show any. A client that is asked who it is
  * later answers by what is in force then.
  */
 import { fault, type Side } from "../errors.ts";
@@ -36,8 +37,8 @@ export interface ReplaceableContext<Changes> extends EngineContext {
   recheck(pause?: () => Awaitable<void>): Promise<Recheck>;
   /**
    * Replaces these options, all at once, for all that begins from now on; `trust` and `verifier` take each other's place,
-   * and what is `undefined` stays. Handshakes under way keep their own identity, and judge the peer's certificate by the
-   * new options. Open connections stay open: see {@link ReplaceableContext.recheck}. Sessions whose peer is not to be trusted
+   * and what is `undefined` stays. Handshakes under way keep their own identity, and judge the peer by the new options: its
+   * certificate or external key, and whether it may do without. Open connections stay open: see {@link ReplaceableContext.recheck}. Sessions whose peer is not to be trusted
    * any more are not resumed.
    *
    * @throws TlsError as the context itself did for its options, `ERR_TLS_OPTION` for options that cannot be replaced;
@@ -57,6 +58,9 @@ export interface Role<Options, Config> {
   aftermath(config: Config): Aftermath;
   recheck(config: Config, result: HandshakeResult): Flow<PeerFacts>;
 }
+
+/** What decides about peers besides the verifier. */
+const JUDGING = ["authorize", "clientAuth", "findPsk", "assertKey"];
 
 export class LiveContext<Options extends CommonOptions, Config extends CommonConfig, Changes extends Trusted>
   implements ReplaceableContext<Changes>
@@ -81,7 +85,7 @@ export class LiveContext<Options extends CommonOptions, Config extends CommonCon
     this.#limits = resolveLimits(options);
     this.#verifier = replaceableVerifier(this.#inForce.verifier);
     this.#config = this.#judgedNow(this.#inForce);
-    this.#aftermath = this.#after(this.#config);
+    this.#aftermath = this.#after(this.#inForce);
   }
 
   get generation(): number {
@@ -104,7 +108,7 @@ export class LiveContext<Options extends CommonOptions, Config extends CommonCon
     const options = { ...this.#options, ...Object.fromEntries(given), ...judgedBy(this.#options, changes) };
     const resolved = this.#role.resolve(options, this.#first);
     const config = this.#judgedNow(resolved);
-    this.#aftermath = this.#after(config);
+    this.#aftermath = this.#after(resolved);
     this.#options = options;
     this.#inForce = resolved;
     this.#config = config;
@@ -117,13 +121,14 @@ export class LiveContext<Options extends CommonOptions, Config extends CommonCon
 
   /** The same, but who judges is whoever does at the time. */
   #judgedNow(resolved: Config): Config {
-    return this.#withLatest({ ...resolved, verifier: this.#verifier }, ["authorize"]);
+    return this.#withLatest({ ...resolved, verifier: this.#verifier }, JUDGING);
   }
 
   /** Connections of before judge, and say who they are, by what is in force. */
-  #after(config: Config): Aftermath {
+  #after(resolved: Config): Aftermath {
     const role = this.#role;
-    const later = this.#withLatest({ ...config }, ["authorize", "identities", "selectIdentity"]);
+    const judged = { ...resolved, verifier: this.#verifier };
+    const later = this.#withLatest(judged, [...JUDGING, "identities", "selectIdentity"]);
     return { ...role.aftermath(later), recheck: (result) => role.recheck(this.#config, result) };
   }
 

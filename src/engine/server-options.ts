@@ -136,9 +136,17 @@ export function resolveServer(options: ServerOptions): ServerConfig {
       ((hello) => {
         const resolve = (replaced: ServerReplacement | undefined) => {
           if (replaced === undefined) return undefined;
-          const { verifier, ...choice } = resolveChoice({ ...options, ...replaced, ...judgedBy(options, replaced) });
-          // Where nobody else is to judge, it is whoever does when it comes to that.
-          return judges(replaced) ? { ...choice, verifier } : choice;
+          const { verifier, clientAuth, ...choice } = resolveChoice({
+            ...options,
+            ...replaced,
+            ...judgedBy(options, replaced),
+          });
+          // What the callback leaves alone is as it is in force when it comes to that.
+          return {
+            ...choice,
+            ...(judges(replaced) && { verifier }),
+            ...(replaced.clientAuth !== undefined && { clientAuth }),
+          };
         };
         const answer = onClientHello(hello);
         return isPromiseLike(answer)

@@ -6,16 +6,8 @@ import type { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import { acceptAnyVerifier } from "../x509/verifier.ts";
 import { type Asked, certificateMessages, checkCertificateVerify, readCertificate } from "./auth.ts";
-import {
-  generationOf,
-  type Negotiated,
-  NOBODY,
-  type PeerFacts,
-  type ServerChoice,
-  type ServerConfig,
-} from "./config.ts";
+import { generationOf, NOBODY, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
 import { receive } from "./io.ts";
-import { conclude } from "./verdict.ts";
 
 /** Rejections that `optional_no_ca` lets pass, as nginx does: the CA is unknown, and nothing else is wrong. */
 const UNKNOWN_CA_CODES: readonly string[] = [
@@ -56,18 +48,6 @@ export function* authenticateClient<A extends AskedClient>(
   transcript.add(message.bytes);
   const { ocspResponse: peerOcspResponse, scts: peerScts } = received;
   return { asked, facts: { generation, peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } };
-}
-
-/** The client, judged and authorized under what is in force; see {@link conclude}. */
-export function concludeClient(
-  config: ServerConfig,
-  choice: ServerChoice,
-  facts: PeerFacts,
-  negotiated: Negotiated,
-  decided = false,
-): Flow<PeerFacts> {
-  const verify = () => verifyClient(config, choice, facts.peerCertificates, facts.peerOcspResponse);
-  return conclude({ config, verifier: choice.verifier, negotiated, verify }, facts, decided);
 }
 
 /** Verifies a client's chain, at the first handshake and at every resumption. */

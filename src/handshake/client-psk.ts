@@ -40,14 +40,15 @@ export interface EarlyOffer {
 }
 
 /** What a client's configuration has of pre-shared keys. */
-export function clientKeys(how: Omit<ClientKeys, "offer" | "recheck">): ClientKeys {
-  const keys: ClientKeys = {
-    ...how,
-    offer: (config) => offerKeys(config, keys),
-    recheck: (config, { externalIdentity, externalFingerprint }) =>
-      assertKey(externalIdentity === undefined || isInUse(config, keys, externalIdentity, externalFingerprint)),
-  };
+export function clientKeys(how: Omit<ClientKeys, "offer">): ClientKeys {
+  const keys: ClientKeys = { ...how, offer: (config) => offerKeys(config, keys) };
   return keys;
+}
+
+/** An external key must be among these still. */
+export function assertInUse(keys: ClientKeys): ClientConfig["assertKey"] {
+  return (config, { externalIdentity, externalFingerprint }) =>
+    assertKey(externalIdentity === undefined || isInUse(config, keys, externalIdentity, externalFingerprint));
 }
 
 /** A session's key first, since only the first may carry early data; then those from elsewhere. */

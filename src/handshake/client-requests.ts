@@ -6,8 +6,9 @@ import type { Hash } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import type { Flow, HandshakeName } from "../flow.ts";
 import { certificateMessages, checkFinished } from "./auth.ts";
-import { type AskedClient, authenticateClient, concludeClient } from "./client-authentication.ts";
-import type { HandshakeResult, PeerFacts, ServerChoice, ServerConfig } from "./config.ts";
+import { type AskedClient, authenticateClient } from "./client-authentication.ts";
+import { concludeClient } from "./client-recheck.ts";
+import { generationOf, type HandshakeResult, type PeerFacts, type ServerChoice, type ServerConfig } from "./config.ts";
 import { receive } from "./io.ts";
 import { certificateRequest, certificateRequestBlock } from "./server.ts";
 
@@ -95,6 +96,8 @@ export class ClientRequests {
   *#judge(secret: Uint8Array): Flow<ClientAnswer> {
     const config = this.#config;
     const choice = choiceOf(this.#result);
+    const since = generationOf(config, config.verifier);
+    const judged = { config, choice, negotiated: this.#result, key: this.#result, since };
     // Taken out: a context is good for one answer.
     const lookup = (context: Uint8Array) => {
       const request = this.#open.get(toHex(context));
@@ -105,7 +108,7 @@ export class ClientRequests {
       const { asked, facts } = yield* authenticateClient(config, choice, lookup);
       const finished = yield* receive("CONNECTED", ["finished"]);
       checkFinished(finished, asked.transcript, this.#hash, secret);
-      const authorized = facts.peer && (yield* concludeClient(config, choice, facts, this.#result));
+      const authorized = facts.peer && (yield* concludeClient(judged, facts));
       return { context: asked.context, facts: authorized ?? facts, authenticatedAt: config.now() };
     } finally {
       this.#judging--;

@@ -1,7 +1,7 @@
 /** What a client makes of a server: at its handshake, before every resumption, and of an open connection. */
 import type { Flow } from "../flow.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
-import type { ClientConfig, HandshakeResult, Negotiated, PeerFacts } from "./config.ts";
+import type { ClientConfig, ExternalKey, HandshakeResult, Negotiated, PeerFacts } from "./config.ts";
 import { conclude, undecided } from "./verdict.ts";
 
 /**
@@ -24,19 +24,29 @@ export function verifyServer(
   });
 }
 
+/** A server that is to be judged. */
+export interface ServerCase {
+  readonly config: ClientConfig;
+  readonly negotiated: Negotiated;
+  /** That the handshake stands on, if it does. */
+  readonly key: ExternalKey | undefined;
+}
+
 /** The server, judged and authorized under what is in force; see {@link conclude}. */
 export function concludeServer(
-  config: ClientConfig,
+  { config, negotiated, key }: ServerCase,
   facts: PeerFacts,
-  negotiated: Negotiated,
   decided = false,
 ): Flow<PeerFacts> {
   const verify = () => verifyServer(config, facts.peerCertificates, facts.peerOcspResponse);
-  return conclude({ config, verifier: config.verifier, negotiated, verify }, facts, decided);
+  // biome-ignore lint/correctness/useYield: a client has its keys with it
+  function* assertStanding() {
+    if (key !== undefined) config.assertKey?.(config, key);
+  }
+  return conclude({ config, verifier: config.verifier, negotiated, verify, assertStanding }, facts, decided);
 }
 
 /** The server of an open connection under the configuration in force. */
-export function* recheckServer(config: ClientConfig, result: HandshakeResult): Flow<PeerFacts> {
-  config.preSharedKeys?.recheck(config, result);
-  return yield* concludeServer(config, undecided(result), result);
+export function recheckServer(config: ClientConfig, result: HandshakeResult): Flow<PeerFacts> {
+  return concludeServer({ config, negotiated: result, key: result }, undecided(result));
 }

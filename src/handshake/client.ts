@@ -157,7 +157,8 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   const { secret: mainSecret, traffic } = applicationKeys(context, handshakeSecret);
   effects.install("read", "application", suite, traffic.server.slice());
 
-  let server = yield* concludeServer(config, shown, negotiated);
+  const judged = { config, negotiated, key };
+  let server = yield* concludeServer(judged, shown);
   if (accepted) {
     const end = encodeMessage("end_of_early_data", empty, true);
     transcript.add(end);
@@ -174,7 +175,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
     }));
   }
   // A key may have taken its time to sign.
-  server = yield* concludeServer(config, server, negotiated, true);
+  server = yield* concludeServer(judged, server, true);
   sendFinished(effects, transcript, hash, handshakeTraffic.client);
   effects.install("write", "application", suite, traffic.client.slice());
   effects.allowApplicationData();

@@ -73,6 +73,8 @@ export interface ClientConfig extends CommonConfig {
   readonly ignoreRequestHints: boolean;
   /** Resumption, external keys and early data. */
   readonly preSharedKeys: ClientKeys | undefined;
+  /** The external key that a connection stands on must be in use still. */
+  readonly assertKey: ((config: ClientConfig, key: ExternalKey) => void) | undefined;
   /** Offers to answer requests after the handshake (RFC 8446 4.6.2). */
   readonly postHandshakeAuth: boolean;
   readonly recordLimits: ClientLimits | undefined;
@@ -94,8 +96,6 @@ export interface ClientKeys {
   readonly earlyData: boolean;
   /** Begins a handshake with them. */
   offer(config: ClientConfig): Flow<OfferedKeys>;
-  /** The external key that a connection stands on must be in use still. */
-  recheck(config: ClientConfig, result: HandshakeResult): void;
 }
 
 /** A client's sessions under one configuration. */
@@ -215,6 +215,9 @@ export interface Afterwards {
   /** ClientHello…client Finished; to be cloned. */
   readonly transcript: Transcript;
 }
+
+/** The external key that a connection stands on, if it does. */
+export type ExternalKey = Pick<HandshakeResult, "externalIdentity" | "externalFingerprint">;
 
 /** What is known of a peer from its certificate. */
 export type PeerFacts = Pick<

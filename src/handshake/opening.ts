@@ -100,7 +100,9 @@ function* chooseForClient(config: ServerConfig, hello: OpenedClientHello): Flow<
       raw: hello.raw,
     }),
   );
-  return { ...config, ...replaced };
+  const choice = { ...config, ...replaced };
+  if (replaced?.clientAuth !== undefined) return choice;
+  return Object.defineProperty(choice, "clientAuth", { get: () => config.clientAuth });
 }
 
 /** A ClientHello that brings a cookie begins where the HelloRetryRequest left off. */

@@ -10,8 +10,9 @@ import { type Flow, wait } from "../flow.ts";
 import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import { Transcript } from "../schedule/transcript.ts";
 import { checkFinished, inHandshake, presentIdentity, sendFinished, wishesOf } from "./auth.ts";
-import { authenticateClient, concludeClient } from "./client-authentication.ts";
-import { type HandshakeResult, NOBODY, type ServerChoice, type ServerConfig } from "./config.ts";
+import { authenticateClient } from "./client-authentication.ts";
+import { concludeClient } from "./client-recheck.ts";
+import { generationOf, type HandshakeResult, NOBODY, type ServerChoice, type ServerConfig } from "./config.ts";
 import { withGrease } from "./grease.ts";
 import { type Identity, selectServerIdentity } from "./identity.ts";
 import { type HandshakeEffects, receive } from "./io.ts";
@@ -37,6 +38,7 @@ export function serverHandshake(config: ServerConfig, effects: HandshakeEffects)
 
 function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow<HandshakeResult> {
   const transcript = new Transcript();
+  const since = generationOf(config, config.verifier);
   const { hello, choice, suite, exchange, psk, retried, offeredEarlyData } = yield* openHandshake(
     config,
     effects,
@@ -60,7 +62,8 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   };
   // Who comes with a key is known already, so it is decided before anything is said.
   const byKeyAlone = psk !== undefined && !both;
-  const known = byKeyAlone ? yield* concludeClient(config, choice, psk.client, negotiated) : NOBODY;
+  const judged = { config, choice, negotiated, key: psk, since };
+  const known = byKeyAlone ? yield* concludeClient(judged, psk.client) : NOBODY;
   effects.enter("NEGOTIATED");
 
   const random = hello.raw.random;
@@ -131,7 +134,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     transcript.add(message.bytes);
     effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
   }
-  const mayDecline = choice.clientAuth === "optional" || choice.clientAuth === "optional_no_ca";
+  const mayDecline = choice.clientAuth !== "on";
   const shown =
     requested === undefined
       ? known
@@ -141,7 +144,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   checkFinished(message, transcript, hash, handshakeTraffic.client);
   effects.install("read", "application", suite, traffic.client.slice());
 
-  const client = yield* concludeClient(config, choice, shown, negotiated, byKeyAlone);
+  const client = yield* concludeClient(judged, shown, byKeyAlone);
   effects.allowApplicationData();
 
   const offered = find(hello.extensions, "post_handshake_auth") !== undefined;

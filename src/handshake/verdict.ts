@@ -6,7 +6,7 @@ import { fault } from "../errors.ts";
 import type { Flow } from "../flow.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
 import type { CertificateVerifier } from "../x509/verifier.ts";
-import { type CommonConfig, generationOf, type HandshakeResult, type Negotiated, type PeerFacts } from "./config.ts";
+import { type CommonConfig, generationOf, type Negotiated, type PeerFacts } from "./config.ts";
 import { call } from "./io.ts";
 
 /** A peer that is to be judged. */
@@ -16,6 +16,8 @@ export interface Case {
   readonly verifier: CertificateVerifier;
   readonly negotiated: Negotiated;
   verify(): Flow<PeerIdentity>;
+  /** What else it stands on must be in force: an external key, or that nobody need show a certificate. */
+  assertStanding(peer: PeerIdentity | undefined): Flow<void>;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface Case {
  * @param decided - `facts` are what this function gave before: only what has been replaced since is looked at again.
  */
 export function* conclude(
-  { config, verifier, negotiated, verify }: Case,
+  { config, verifier, negotiated, verify, assertStanding }: Case,
   facts: PeerFacts,
   decided: boolean,
 ): Flow<PeerFacts> {
@@ -34,6 +36,7 @@ export function* conclude(
     // Taken before: what is replaced while a verdict is waited for counts.
     const generation = generationOf(config, verifier);
     if (authorizedUnder === generation) return current;
+    yield* assertStanding(current.peer);
     const stale = current.peer !== undefined && current.generation !== generation;
     const peer = stale ? yield* verify() : current.peer;
     current = { ...current, peer, generation };
@@ -46,9 +49,9 @@ export function* conclude(
   }
 }
 
-/** What is known of the peer of an open connection, of no generation: everything is looked at again. */
-export function undecided(result: HandshakeResult): PeerFacts {
-  return { ...result, generation: -1 };
+/** What is known of a peer, of no generation: everything is looked at again. */
+export function undecided(facts: PeerFacts): PeerFacts {
+  return { ...facts, generation: -1 };
 }
 
 /** @param holds - The pre-shared key that a connection stands on is in use. */

@@ -114,6 +114,30 @@ describe("a peer that is judged again", () => {
     });
   });
 
+  it("does not with the certificate of any CA where known ones are wanted now", async () => {
+    const stranger = await other.issue({ subject: "stranger", client: true });
+    const far = server({ clientAuth: "optional_no_ca" });
+    const ends = meet(client({ identities: [identityOf(stranger)], ignoreRequestHints: true }), far);
+    expect(await recheck(1, ends)).toEqual(fine);
+    far.replace({ clientAuth: "on" });
+    expect(await recheck(1, ends)).toEqual(gone);
+  });
+
+  it("holds with it where a callback has said so", async () => {
+    const stranger = await other.issue({ subject: "stranger", client: true });
+    const far = server({ onClientHello: () => ({ clientAuth: "optional_no_ca" }) });
+    const ends = meet(client({ identities: [identityOf(stranger)], ignoreRequestHints: true }), far);
+    far.replace({ clientAuth: "on" });
+    expect(await recheck(1, ends)).toEqual(fine);
+  });
+
+  it("does not without a certificate where a callback left that alone", async () => {
+    const far = server({ clientAuth: "optional", onClientHello: () => ({ alpn: ["h2"] }) });
+    const ends = meet(client({ identities: [] }), far);
+    far.replace({ clientAuth: "on" });
+    expect(await recheck(1, ends)).toMatchObject({ code: "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE" });
+  });
+
   it("needs none where a callback has said so", async () => {
     const far = server({ onClientHello: () => ({ clientAuth: "off" }) });
     const ends = meet(client(), far);

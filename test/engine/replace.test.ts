@@ -18,7 +18,7 @@ import { replaceableVerifier } from "../../src/x509/replaceable.ts";
 import { revocationChecker } from "../../src/x509/revocation.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { type CertificateVerifier, trustVerifier } from "../../src/x509/verifier.ts";
-import { type End, end, exchange, exchangeLate, failure } from "../support/pair.ts";
+import { deliver, type End, end, exchange, exchangeLate, failure } from "../support/pair.ts";
 import { makeAuthority, makeCertificate } from "../support/pki.ts";
 import { makeCrl, serialOf } from "../support/status.ts";
 import { createWorld, identityOf, type World } from "../support/world.ts";
@@ -308,6 +308,133 @@ describe("a handshake under way", () => {
     far.replace({ trust: other.certificatePem });
     exchange(...ends);
     expect(codes(ends)[1]).toBe("UNABLE_TO_VERIFY_LEAF_SIGNATURE");
+  });
+});
+
+/** Up to the server's flight; what the client answers is held back. */
+function halfway(near: ClientContext, far: ServerContext): { ends: [End, End]; held: Uint8Array } {
+  const ends: [End, End] = [end(near.engine()), end(far.engine())];
+  deliver(ends[1], ends[0].engine.takeOutput());
+  deliver(ends[0], ends[1].engine.takeOutput());
+  return { ends, held: ends[0].engine.takeOutput() };
+}
+
+describe("what a handshake under way stands on besides certificates", () => {
+  const psks = [{ identity: "device", key: new Uint8Array(32).fill(7) }];
+  const removed = { code: "ERR_TLS_UNKNOWN_PSK", alert: "unknown_psk_identity" };
+  const anonymous = { code: "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE", alert: "certificate_required" };
+
+  it.each([
+    ["no key", { psks: [] }],
+    ["another key of that name", { psks: [{ identity: "device", key: new Uint8Array(32).fill(8) }] }],
+  ])("is a key that is in use when the client finishes: not with %s", (_, changes) => {
+    const far = server({ psks });
+    const { ends, held } = halfway(client({ psks }), far);
+    far.replace(changes);
+    deliver(ends[1], held);
+    expect(failure(ends[1])).toMatchObject(removed);
+    expect(ends[1].engine.result).toBeUndefined();
+  });
+
+  it("is a key that other replacements leave, and that is looked up again only after them", () => {
+    const asked: number[] = [];
+    const findPsk = () => {
+      asked.push(far.generation);
+      return psks[0];
+    };
+    const far: ServerContext = server({ findPsk });
+    expect(codes(meet(client({ psks }), far))).toEqual([undefined, undefined]);
+    const once = asked.splice(0).length;
+    const { ends, held } = halfway(client({ psks }), far);
+    far.replace({ trust: both() });
+    deliver(ends[1], held);
+    expect(codes(ends)).toEqual([undefined, undefined]);
+    expect(asked).toEqual([...Array(once).fill(0), 1]);
+  });
+
+  it("is a key that is waited for", async () => {
+    const far = server({ psks });
+    const { ends, held } = halfway(client({ psks }), far);
+    far.replace({ psks: [], findPsk: async () => undefined });
+    deliver(ends[1], held);
+    await exchangeLate(...ends);
+    expect(failure(ends[1])).toMatchObject(removed);
+  });
+
+  it.each(["start", "answer"] as const)(
+    "is a client's key that is in use until its Finished: not after its %s",
+    (when) => {
+      const near = client({ psks });
+      const far = end(server({ psks }).engine());
+      const engine = near.engine();
+      if (when === "start") near.replace({ psks: [] });
+      const one = end(engine);
+      deliver(far, one.engine.takeOutput());
+      if (when === "answer") near.replace({ psks: [] });
+      deliver(one, far.engine.takeOutput());
+      expect(failure(one)).toMatchObject(removed);
+      expect(one.engine.result).toBeUndefined();
+    },
+  );
+
+  it.each(["server", "client"] as const)("is the key under a session: on the %s", (side) => {
+    const near = client({ psks, sessions: sessionCache() });
+    const far = server({ psks, tickets: { store: sealedTickets() } });
+    meet(near, far);
+    const ends: [End, End] = [end(near.engine()), end(far.engine())];
+    deliver(ends[1], ends[0].engine.takeOutput());
+    (side === "client" ? near : far).replace({ psks: [] });
+    exchange(...ends);
+    expect(failure(ends[side === "client" ? 0 : 1])).toMatchObject(removed);
+    expect(ends[1].engine.result).toBeUndefined();
+  });
+
+  it("is a key beside certificates, too", () => {
+    const near = client({ psks, pskWithCertificates: true });
+    const far = server({ psks, pskWithCertificates: true });
+    const { ends, held } = halfway(near, far);
+    far.replace({ psks: [] });
+    deliver(ends[1], held);
+    expect(failure(ends[1])).toMatchObject(removed);
+  });
+
+  it.each(["off", "optional"] as const)("is that nobody need show a certificate: %s, then on", (clientAuth) => {
+    const far = server({ clientAuth });
+    const { ends, held } = halfway(client({ identities: [] }), far);
+    far.replace({ clientAuth: "on" });
+    deliver(ends[1], held);
+    expect(failure(ends[1])).toMatchObject(anonymous);
+    expect(ends[1].engine.result).toBeUndefined();
+  });
+
+  it("is that a session without a certificate will do", () => {
+    const near = client({ identities: [], sessions: sessionCache() });
+    const far = server({ clientAuth: "optional", tickets: { store: sealedTickets() } });
+    meet(near, far);
+    const { ends, held } = halfway(near, far);
+    expect(ends[0].engine.result?.resumed).toBe(true);
+    far.replace({ clientAuth: "on" });
+    deliver(ends[1], held);
+    expect(failure(ends[1])).toMatchObject(anonymous);
+  });
+
+  it("is that any CA will do", () => {
+    const far = server({ clientAuth: "optional_no_ca" });
+    const { ends, held } = halfway(client({ identities: [identityOf(otherClient)], ignoreRequestHints: true }), far);
+    far.replace({ clientAuth: "on" });
+    deliver(ends[1], held);
+    expect(failure(ends[1])).toMatchObject({ code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE", alert: "unknown_ca" });
+  });
+
+  it.each([
+    ["is what a callback has said, whatever is replaced", { clientAuth: "optional" } as const, undefined],
+    ["is what is in force where a callback leaves it alone", { alpn: ["h2"] }, anonymous.code],
+  ])("%s", (_, answer, code) => {
+    const far = server({ clientAuth: "optional", onClientHello: () => answer });
+    const { ends, held } = halfway(client({ identities: [] }), far);
+    far.replace({ clientAuth: "on" });
+    deliver(ends[1], held);
+    expect(codes(ends)[1]).toBe(code);
   });
 });
 

@@ -126,6 +126,7 @@ function clientConfig(trace: Trace, provider: CryptoProvider): ClientConfig {
     selectIdentity: undefined,
     ignoreRequestHints: true,
     authorities: [],
+    assertKey: undefined,
     preSharedKeys: clientKeys({
       psks: [],
       sessions: session && { take: () => session, put: () => {} },

@@ -3,7 +3,7 @@ import { find } from "../../codec/extensions.ts";
 import type { NewSessionTicket } from "../../codec/messages.ts";
 import { fault } from "../../errors.ts";
 import type { Flow } from "../../flow.ts";
-import { clientKeys } from "../../handshake/client-psk.ts";
+import { assertInUse, clientKeys } from "../../handshake/client-psk.ts";
 import type { ClientConfig, ClientKeys, HandshakeResult } from "../../handshake/config.ts";
 import { call } from "../../handshake/io.ts";
 import { type Session, sessionFromTicket } from "../../handshake/session.ts";
@@ -40,7 +40,7 @@ export const preSharedKeys: ClientFeature = {
       pskWithCertificates: options.pskWithCertificates ?? false,
       earlyData: options.offerEarlyData ?? false,
     });
-    return { preSharedKeys };
+    return { preSharedKeys, assertKey: assertInUse(preSharedKeys) };
   },
   aftermath: (config) => ({ keep: (result, ticket) => keep(config, result, ticket) }),
 };
