@@ -5,6 +5,7 @@ import { Tag } from "../bytes/der.ts";
 import { readPem } from "../bytes/pem.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { schemeAlgorithm } from "../crypto/signatures.ts";
+import { trialSignature } from "../engine/identity.ts";
 import { type IdentityOptions, resolveIdentity } from "../engine/index.ts";
 import type { Observer } from "../engine/observer.ts";
 import { TlsError } from "../errors.ts";
@@ -149,17 +150,16 @@ async function resolved(
   ocspFile: string | undefined,
   provider: CryptoProvider,
 ): Promise<Identity> {
-  let identity: Identity;
   try {
-    identity = resolveIdentity(options, provider);
+    const identity = resolveIdentity(options, provider);
+    if (await belongTogether(identity, provider)) return identity;
   } catch (error) {
     if (!(error instanceof TlsError)) throw error;
     if (error.code === "ERR_OSSL_X509_KEY_VALUES_MISMATCH") throw foreignKey(certFile, keyFile);
     const file = { ERR_TLS_KEY: keyFile, ERR_TLS_OPTION: ocspFile }[error.code as string] ?? certFile;
     throw new CliError(ExitStatus.localCertificate, `${file}: ${error.message}`);
   }
-  if (!(await belongTogether(identity, provider))) throw foreignKey(certFile, keyFile);
-  return identity;
+  throw foreignKey(certFile, keyFile);
 }
 
 function foreignKey(certFile: string, keyFile: string): CliError {
@@ -176,7 +176,7 @@ async function belongTogether(identity: Identity, provider: CryptoProvider): Pro
   const [certificate] = identity.parsed;
   if (scheme === undefined || certificate === undefined) return false;
   const message = utf8("mutls: do this key and this certificate belong together?");
-  const signature = await identity.signer.sign(scheme, message);
+  const signature = await trialSignature(identity.signer, scheme, message);
   return provider.verify(certificate.publicKey, schemeAlgorithm(scheme), message, signature);
 }
 

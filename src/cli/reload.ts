@@ -3,9 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { ServerChanges, ServerContext } from "../engine/index.ts";
-import { TlsError } from "../errors.ts";
 import { watchFiles } from "../node/watch.ts";
-import { CliError } from "./exit.ts";
 import type { Arguments } from "./flags.ts";
 import { onHangup } from "./signals.ts";
 
@@ -40,9 +38,10 @@ export function followFiles(
     try {
       context.replace(await load());
     } catch (error) {
-      if (!(error instanceof CliError || error instanceof TlsError)) throw error;
-      if (asked || error.message !== refusal) tell(`not reloaded, what was in force stays: ${error.message}`);
-      refusal = error.message;
+      // Whatever it is: a server does not end because of a file.
+      const reason = error instanceof Error ? error.message : String(error);
+      if (asked || reason !== refusal) tell(`not reloaded, what was in force stays: ${reason}`);
+      refusal = reason;
       return;
     }
     refusal = undefined;

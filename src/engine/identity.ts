@@ -1,10 +1,13 @@
 /** Identities as users have them, read into what the handshake presents. */
 import { readPem } from "../bytes/pem.ts";
+import type { SignatureSchemeName } from "../codec/registry.ts";
 import { parsePrivateKey } from "../crypto/keys.ts";
 import type { CryptoProvider, Signer } from "../crypto/provider.ts";
 import { verifyScheme } from "../crypto/signatures.ts";
 import { fault } from "../errors.ts";
+import { type Awaitable, settle } from "../flow.ts";
 import { createIdentity, type Identity } from "../handshake/identity.ts";
+import { call } from "../handshake/io.ts";
 
 /** A certificate chain with its key, in whatever form the user has them. */
 export interface IdentityOptions {
@@ -58,10 +61,24 @@ function assertSameKey({ parsed, signer, schemes }: Identity, provider: CryptoPr
   const [certificate] = parsed;
   if (!provider.synchronous || scheme === undefined || certificate === undefined) return;
   const probe = new Uint8Array(32);
-  const signature = signer.sign(scheme, probe) as Uint8Array;
+  const signature = trialSignature(signer, scheme, probe) as Uint8Array;
   if (verifyScheme(provider, scheme, certificate.publicKey, probe, signature) !== true) {
     throw fault("ERR_OSSL_X509_KEY_VALUES_MISMATCH", `certificate of ${certificate.subject.text}`);
   }
+}
+
+/**
+ * What a key signs, to see whether it can: numbers that are no key's are found by signing, and libraries say so in words
+ * of their own.
+ *
+ * @throws TlsError `ERR_TLS_KEY`
+ */
+export function trialSignature(
+  signer: Signer,
+  scheme: SignatureSchemeName,
+  message: Uint8Array,
+): Awaitable<Uint8Array> {
+  return settle(call("sign", "ERR_TLS_KEY", () => signer.sign(scheme, message)));
 }
 
 /** DER of each certificate. */

@@ -1,7 +1,8 @@
 /** `mutls serve --reload`: files that change under a server that runs. */
 import { readFileSync, renameSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { writePem } from "../../src/bytes/pem.ts";
+import { type PemBlock, readPem, writePem } from "../../src/bytes/pem.ts";
+import { parsePkcs8 } from "../../src/crypto/keys.ts";
 import { connect, type TlsSession } from "../../src/node/index.ts";
 import { certificateFiles, type Files, type Served, served } from "../support/cli.ts";
 import { makeAuthority, makeCertificate } from "../support/pki.ts";
@@ -30,6 +31,14 @@ function open(identity: { cert: string; key: string }): Promise<TlsSession> {
   const trust = content("trusted.pem");
   const port = (server as Served).port;
   return connect({ host: "127.0.0.1", port, serverName: "localhost", trust, identities: [identity] });
+}
+
+/** The P-256 key with a private scalar that is larger than the curve's order. */
+function beyondOrder(pem: string): string {
+  const [{ label, der }] = readPem(pem) as [PemBlock];
+  const { key } = parsePkcs8(der) as { key: Uint8Array };
+  const at = Buffer.from(der).indexOf(key);
+  return writePem(label, new Uint8Array(der).fill(0xff, at, at + key.length));
 }
 
 /** Whether it is let in, by its echo. */
@@ -97,6 +106,23 @@ describe("mutls serve --reload", () => {
     expect(stderr.match(/reloaded/g)).toHaveLength(4);
     server = undefined;
   });
+
+  it.each(["node", "noble", "webcrypto"])(
+    "refuses a key with numbers that are no key's, and goes on: %s",
+    async (provider) => {
+      files.write("trusted.pem", content("ca.pem"));
+      server = await served([...files.pair("server"), "--mode", "echo", "--reload", "--provider", provider]);
+      put("server.key", beyondOrder(content("server.key")));
+      await server.says(/^mutls: not reloaded, what was in force stays: .*server\.key/m);
+      const session = await open(pair("client"));
+      expect(await echo(session)).toBe("hello");
+      put("server.pem", content("next.pem"));
+      put("server.key", content("next.key"));
+      await server.says(/^mutls: reloaded: server\.pem, server\.key; generation 1$/m);
+      expect((await server.stop()).status).toBe(0);
+      server = undefined;
+    },
+  );
 
   it.skipIf(process.platform === "win32")("reads its files at SIGHUP, and says so", async () => {
     files.write("trusted.pem", content("ca.pem"));

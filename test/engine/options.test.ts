@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { parsePkcs8, parsePrivateKey } from "../../src/crypto/keys.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
 import { type ClientOptions, clientContext, type ServerOptions, serverContext } from "../../src/engine/index.ts";
@@ -76,5 +77,16 @@ describe.each([nobleProvider, createNodeProvider()])("options with provider $nam
     const { cert } = identityOptions(identities.server("P-256"));
     const { key } = identityOptions(identities.server("RSA"));
     expect(codeOf(() => serverContext(server({ identities: [{ cert, key }] })))).toBe("ERR_TLS_KEY");
+  });
+
+  it("refuse a key with a number beyond its curve's order", () => {
+    const { cert, key } = identityOptions(identities.server("P-256"));
+    const pkcs8 = parsePrivateKey(key as string | Uint8Array);
+    const scalar = (parsePkcs8(pkcs8) as { key: Uint8Array }).key;
+    const at = Buffer.from(pkcs8).indexOf(scalar);
+    const beyond = pkcs8.slice().fill(0xff, at, at + scalar.length);
+    // OpenSSL may take it for another key.
+    const codes = ["ERR_TLS_KEY", ...(provider.name === "node" ? ["ERR_OSSL_X509_KEY_VALUES_MISMATCH"] : [])];
+    expect(codes).toContain(codeOf(() => serverContext(server({ identities: [{ cert, key: beyond }] }))));
   });
 });
