@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { ServerChanges, ServerContext } from "../engine/index.ts";
 import { watchFiles } from "../node/watch.ts";
+import { timeLimit } from "../transport/timers.ts";
 import type { Arguments } from "./flags.ts";
 import { onHangup } from "./signals.ts";
 
@@ -49,7 +50,7 @@ export function followFiles(
     const names = changed.length === 0 ? "nothing has changed" : changed.map((path) => basename(path)).join(", ");
     tell(`reloaded: ${names}; generation ${context.generation}`);
     // Those that do not hold any more say so themselves.
-    if (changed.some((path) => judging.has(path))) await context.recheck(turn);
+    if (changed.some((path) => judging.has(path))) await context.recheck(turn, timeLimit());
   };
   const queue = (asked: boolean) => {
     reading = reading.then(() => reload(asked));

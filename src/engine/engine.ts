@@ -12,7 +12,7 @@ import { Connection, type StartFlow } from "./connection.ts";
 import type { EngineEvent } from "./events.ts";
 import { exportFrom } from "./exporter.ts";
 import type { EngineLimits } from "./limits.ts";
-import { recheck } from "./recheck.ts";
+import { recheck, type VerdictLimit } from "./recheck.ts";
 
 /**
  * One end of a connection, made by a context. Every method is safe to call at any time, from event handlers and
@@ -306,9 +306,10 @@ export class TlsEngine {
    * Judges the peer again, by what the context says now: whom to trust, revocation, the time, pre-shared keys,
    * `authorize`. One that does not hold ends the connection, with the alert that says why.
    *
+   * @param limit - How long that may take. Default: any time.
    * @returns Whether the peer still holds; rejects with `ERR_TLS_CLOSED` before and after the connection.
    */
-  recheck(): Promise<boolean> {
-    return recheck(this.#connection, this.#aftermath.recheck);
+  recheck(limit?: VerdictLimit): Promise<boolean> {
+    return recheck(this.#connection, this.#aftermath.recheck, limit);
   }
 }

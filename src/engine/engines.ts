@@ -2,6 +2,7 @@
 import type { TlsError } from "../errors.ts";
 import type { Awaitable } from "../flow.ts";
 import type { TlsEngine } from "./engine.ts";
+import type { VerdictLimit } from "./recheck.ts";
 
 /** What {@link ReplaceableContext.recheck} has found. */
 export interface Recheck {
@@ -16,7 +17,7 @@ interface Held {
 }
 
 /** Connections judged at a time. */
-const BATCH = 32;
+const LANES = 32;
 /** Fewest that are looked through for what is gone. */
 const MIN_SWEEP = 64;
 
@@ -33,20 +34,35 @@ export class Engines {
     this.#held.push(typeof WeakRef === "undefined" ? { deref: () => engine } : new WeakRef(engine));
   }
 
-  /** @param pause - Awaited between batches. */
-  async recheck(pause: () => Awaitable<void>): Promise<Recheck> {
+  /**
+   * @param pause - Awaited by all before every so many.
+   * @throws What a listener threw, once all are judged.
+   */
+  async recheck(pause: () => Awaitable<void>, limit: VerdictLimit | undefined): Promise<Recheck> {
     const ended: TlsError[] = [];
+    const thrown: unknown[] = [];
     let checked = 0;
-    const held = this.#held.slice();
-    for (let from = 0; from < held.length; from += BATCH) {
-      if (from > 0) await pause();
-      const batch = held.slice(from, from + BATCH).flatMap((one) => one.deref() ?? []);
-      // A handshake that is not done is judged by what is in force then.
-      const open = batch.filter((engine) => engine.result !== undefined && !engine.done);
-      const verdicts = await Promise.all(open.map(async (engine) => (await engine.recheck()) || engine.error));
-      checked += open.length;
-      ended.push(...verdicts.filter((verdict) => typeof verdict === "object"));
-    }
+    let taken = 0;
+    let rest: Awaitable<void>;
+    const queue = this.#held.slice().values();
+    // None waits for another's verdict: one that never comes holds up its own lane alone.
+    const lane = async () => {
+      for (const held of queue) {
+        if (taken++ % LANES === 0 && taken > 1) rest = pause();
+        await rest;
+        const engine = held.deref();
+        // A handshake that is not done is judged by what is in force then.
+        if (engine?.result === undefined || engine.done) continue;
+        checked++;
+        const holds = await engine.recheck(limit).catch((cause) => {
+          thrown.push(cause);
+          return false;
+        });
+        if (!holds && engine.error !== undefined) ended.push(engine.error);
+      }
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
+    if (thrown.length > 0) throw thrown[0];
     return { checked, ended };
   }
 }

@@ -21,6 +21,7 @@ export type { ReplaceableContext } from "./live.ts";
 export type { Direction, Observation, Observer } from "./observer.ts";
 export { padTo } from "./padding.ts";
 export type { PskOptions } from "./psk.ts";
+export type { VerdictLimit } from "./recheck.ts";
 export {
   type SealedCookiesOptions,
   type SealedTickets,

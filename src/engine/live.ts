@@ -19,6 +19,7 @@ import { TlsEngine } from "./engine.ts";
 import { Engines, type Recheck } from "./engines.ts";
 import { type EngineLimits, resolveLimits } from "./limits.ts";
 import type { Observer } from "./observer.ts";
+import type { VerdictLimit } from "./recheck.ts";
 
 /** A context whose options can be replaced. */
 export interface ReplaceableContext<Changes> extends EngineContext {
@@ -33,8 +34,11 @@ export interface ReplaceableContext<Changes> extends EngineContext {
    *
    * @param pause - Awaited now and then, so that others get their turn: `() => new Promise((done) => setTimeout(done))`.
    * Default: no pause.
+   * @param limit - How long each verdict may take, `timeLimit(30_000)`. Default: any time; but one that never comes, from
+   * an `authorize` for example, leaves its connection as it is, and some dozens of them those behind it.
+   * @returns Rejects with what a listener of an engine threw, once all are judged.
    */
-  recheck(pause?: () => Awaitable<void>): Promise<Recheck>;
+  recheck(pause?: () => Awaitable<void>, limit?: VerdictLimit): Promise<Recheck>;
   /**
    * Replaces these options, all at once, for all that begins from now on; `trust` and `verifier` take each other's place,
    * and what is `undefined` stays. Handshakes under way keep their own identity, and judge the peer by the new options: its
@@ -115,8 +119,8 @@ export class LiveContext<Options extends CommonOptions, Config extends CommonCon
     this.#verifier.replace(resolved.verifier);
   }
 
-  recheck(pause: () => Awaitable<void> = () => {}): Promise<Recheck> {
-    return this.#engines.recheck(pause);
+  recheck(pause: () => Awaitable<void> = () => {}, limit?: VerdictLimit): Promise<Recheck> {
+    return this.#engines.recheck(pause, limit);
   }
 
   /** The same, but who judges is whoever does at the time. */

@@ -40,15 +40,13 @@ export interface EarlyOffer {
 }
 
 /** What a client's configuration has of pre-shared keys. */
-export function clientKeys(how: Omit<ClientKeys, "offer">): ClientKeys {
+export function clientKeys(how: Omit<ClientKeys, "offer">): Pick<ClientConfig, "preSharedKeys" | "assertKey"> {
   const keys: ClientKeys = { ...how, offer: (config) => offerKeys(config, keys) };
-  return keys;
-}
-
-/** An external key must be among these still. */
-export function assertInUse(keys: ClientKeys): ClientConfig["assertKey"] {
-  return (config, { externalIdentity, externalFingerprint }) =>
-    assertKey(externalIdentity === undefined || isInUse(config, keys, externalIdentity, externalFingerprint));
+  return {
+    preSharedKeys: keys,
+    assertKey: (config, { externalIdentity, externalFingerprint }) =>
+      assertKey(externalIdentity === undefined || isInUse(config, keys, externalIdentity, externalFingerprint)),
+  };
 }
 
 /** A session's key first, since only the first may carry early data; then those from elsewhere. */

@@ -11,6 +11,7 @@ import {
   sealedTickets,
 } from "../engine/index.ts";
 import { type CauseCode, fault, TlsError } from "../errors.ts";
+import { timeLimit } from "../transport/timers.ts";
 import { revocationChecker } from "../x509/revocation.ts";
 import { type TrustStore, trustStore } from "../x509/trust.ts";
 import { type CertificateVerifier, trustVerifier } from "../x509/verifier.ts";
@@ -142,7 +143,7 @@ export function credentialFiles(files: CredentialFiles): FileCredentials {
         if (parts.includes("ticketKeys")) store?.setKeys(overlapping(next.ticketKeys, current.ticketKeys));
         current = next;
         const judges = parts.includes("trust") || parts.includes("crls");
-        const rechecked = judges && options.recheck !== false ? context.recheck(turn) : undefined;
+        const rechecked = judges && options.recheck !== false ? context.recheck(turn, timeLimit()) : undefined;
         options.onChange?.({ changed: parts, generation: context.generation, rechecked });
         return true;
       };

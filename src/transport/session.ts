@@ -9,6 +9,7 @@ import { Drive } from "./drive.ts";
 import { boundLifetime, type LifetimeOptions } from "./lifetime.ts";
 import type { CertificateRequests } from "./requests.ts";
 import { type ByteStream, bytesOf, deferred } from "./stream.ts";
+import { timeLimit } from "./timers.ts";
 
 /** What a session tells besides its data. */
 export type SessionEvent = Extract<
@@ -119,7 +120,8 @@ export interface TlsSession extends SessionFacts {
   requestClientCertificate(): Promise<PeerIdentity | undefined>;
   /**
    * Judges the peer again by what the context says now: whom to trust, revocation, the time, pre-shared keys,
-   * `authorize`. One that does not hold is told by an alert, and ends the connection with the reason.
+   * `authorize`. One that does not hold is told by an alert, and ends the connection with the reason. So does a verdict
+   * that takes longer than `handshakeTimeout`, with `ERR_TLS_CALLBACK_FAILED`.
    *
    * @returns Whether the peer still holds; rejects with `ERR_TLS_CLOSED` where the connection is over.
    */
@@ -313,10 +315,16 @@ class Connection {
         if (this.#requests !== undefined) return this.#requests.ask();
         throw fault("ERR_TLS_POST_HANDSHAKE_AUTH", "this is a client");
       },
-      recheck: () => this.#engine.recheck(),
+      recheck: () => this.#recheck(),
       exportKeyingMaterial: (length, label, context) => this.#engine.exportKeyingMaterial(length, label, context),
       channelBinding: (type) => this.#engine.channelBinding(type),
     };
+  }
+
+  /** A verdict may take as long then as it may in a handshake. */
+  #recheck(): Promise<boolean> {
+    const { handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT } = this.#options;
+    return this.#engine.recheck(handshakeTimeout > 0 ? timeLimit(handshakeTimeout) : undefined);
   }
 
   #onEvent(event: EngineEvent): void {
@@ -329,7 +337,7 @@ class Connection {
         this.#stopClocks = boundLifetime(
           this.#options,
           (error) => this.#drive.cut(error),
-          async () => !this.#engine.done && this.#engine.recheck(),
+          async () => !this.#engine.done && this.#recheck(),
         );
         // What came in one piece with the client's Finished.
         this.#moveEarlyData();

@@ -16,6 +16,7 @@ export type {
   ServerChanges,
   ServerContext,
   TicketOptions,
+  VerdictLimit,
 } from "../engine/index.ts";
 export { padTo } from "../engine/padding.ts";
 export {
@@ -74,4 +75,4 @@ export { type MemoryPairOptions, memoryPair } from "./memory.ts";
 export { type Presenter, type Renewal, type RenewalEvent, type RenewalOptions, renewal } from "./renewal.ts";
 export type { ClientSessionOptions, SessionEvent, SessionFacts, SessionOptions, TlsSession } from "./session.ts";
 export type { ByteStream } from "./stream.ts";
-export type { Timers } from "./timers.ts";
+export { type Timers, timeLimit } from "./timers.ts";

@@ -275,4 +275,60 @@ describe("all connections of a context", () => {
     expect((await far.recheck()).checked).toBe(68);
     expect((await near.recheck()).checked).toBe(71);
   });
+
+  it("do not wait for one whose verdict never comes", async () => {
+    const { far, hung, gone } = await hanging();
+    void far.recheck();
+    await turns(() => gone.every(([, { engine }]) => engine.done));
+    expect(gone.map(([, one]) => failure(one)?.code)).toEqual(Array(70).fill("UNABLE_TO_VERIFY_LEAF_SIGNATURE"));
+    expect(failure(hung[1])).toBeUndefined();
+  });
+
+  it("are ended where a verdict takes longer than it may", async () => {
+    const { far, hung, gone } = await hanging();
+    const clocks: (() => void)[] = [];
+    let stopped = 0;
+    const limit = (expire: () => void) => {
+      clocks.push(expire);
+      return () => void stopped++;
+    };
+    const all = far.recheck(undefined, limit);
+    await turns(() => stopped === gone.length);
+    expect(clocks).toHaveLength(71);
+    for (const expire of clocks) expire();
+    const { checked, ended } = await all;
+    expect(checked).toBe(71);
+    expect(ended).toHaveLength(71);
+    expect(stopped).toBe(71);
+    expect(failure(hung[1])).toMatchObject({ code: "ERR_TLS_CALLBACK_FAILED", alert: "internal_error" });
+    exchange(...hung);
+    expect(failure(hung[0])).toMatchObject({ alert: "internal_error", direction: "received" });
+  });
+
+  it("are all judged though a listener throws, which is told in the end", async () => {
+    const { far, gone } = await hanging({ authorize: undefined });
+    gone[0]?.[1].engine.listen(() => {
+      throw new Error("mine");
+    });
+    await expect(far.recheck()).rejects.toThrow("mine");
+    expect(gone.map(([, one]) => failure(one)?.code)).toEqual(Array(70).fill("UNABLE_TO_VERIFY_LEAF_SIGNATURE"));
+  });
+
+  /** One whose last word never comes, and many behind it whose CA is gone. */
+  async function hanging(options: Partial<ServerOptions> = {}) {
+    let silent = false;
+    const authorize = () => !silent || new Promise<boolean>(() => {});
+    const far = server({ trust: [world.authority.certificatePem, other.certificatePem], authorize, ...options });
+    const hung = meet(client(), far);
+    const stranger = client({ identities: [identityOf(await other.issue({ subject: "stranger", client: true }))] });
+    const gone = Array.from({ length: 70 }, () => meet(stranger, far));
+    far.replace({ trust: world.authority.certificatePem });
+    silent = true;
+    return { far, hung, gone };
+  }
+
+  /** Lets promises settle until something is so. */
+  async function turns(until: () => boolean): Promise<void> {
+    for (let turn = 0; turn < 1000 && !until(); turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
 });

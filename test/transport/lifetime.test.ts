@@ -106,6 +106,21 @@ describe("recheckInterval", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it("ends a session whose verdict does not come in time", async () => {
+    vi.useFakeTimers();
+    const context = serving();
+    const { client, server } = await pair(context, { recheckInterval: 1000, handshakeTimeout: 5000 });
+    context.replace({ authorize: () => new Promise<boolean>(() => {}) });
+    const closed = Promise.all([server.closed, client.closed].map(codeOf));
+    await vi.advanceTimersByTimeAsync(5999);
+    const asked = server.recheck();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await closed).toEqual(["ERR_TLS_CALLBACK_FAILED", "ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR"]);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(await asked).toBe(false);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it("stops with the session", async () => {
     vi.useFakeTimers();
     const { client, server } = await pair(serving(), { recheckInterval: 1000, maxLifetime: 10_000 });

@@ -126,8 +126,7 @@ function clientConfig(trace: Trace, provider: CryptoProvider): ClientConfig {
     selectIdentity: undefined,
     ignoreRequestHints: true,
     authorities: [],
-    assertKey: undefined,
-    preSharedKeys: clientKeys({
+    ...clientKeys({
       psks: [],
       sessions: session && { take: () => session, put: () => {} },
       pskModes: ["psk_dhe_ke"],

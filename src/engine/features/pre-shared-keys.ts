@@ -3,7 +3,7 @@ import { find } from "../../codec/extensions.ts";
 import type { NewSessionTicket } from "../../codec/messages.ts";
 import { fault } from "../../errors.ts";
 import type { Flow } from "../../flow.ts";
-import { assertInUse, clientKeys } from "../../handshake/client-psk.ts";
+import { clientKeys } from "../../handshake/client-psk.ts";
 import type { ClientConfig, ClientKeys, HandshakeResult } from "../../handshake/config.ts";
 import { call } from "../../handshake/io.ts";
 import { type Session, sessionFromTicket } from "../../handshake/session.ts";
@@ -33,14 +33,13 @@ export const preSharedKeys: ClientFeature = {
       throw fault("ERR_TLS_OPTION", "pskWithCertificates needs psks and psk_dhe_ke");
     if (options.offerEarlyData === true && options.sessions === undefined)
       throw fault("ERR_TLS_OPTION", "early data without sessions that it could go with");
-    const preSharedKeys = clientKeys({
+    return clientKeys({
       psks: resolvePsks(options.psks ?? [], options.provider),
       sessions: sessionsOf(options, config),
       pskModes,
       pskWithCertificates: options.pskWithCertificates ?? false,
       earlyData: options.offerEarlyData ?? false,
     });
-    return { preSharedKeys, assertKey: assertInUse(preSharedKeys) };
   },
   aftermath: (config) => ({ keep: (result, ticket) => keep(config, result, ticket) }),
 };

@@ -45,14 +45,14 @@ export interface ClientSetup {
 export function clientEngine({ context, session, psks, ...setup }: ClientSetup, findings: Findings): TlsEngine {
   // What a ticket begins is told as an event, for the application to keep.
   const sessions = { take: () => session, put: () => {} };
-  const preSharedKeys = clientKeys({
+  const keys = clientKeys({
     psks,
     sessions,
     pskModes: ["psk_dhe_ke"],
     pskWithCertificates: false,
     earlyData: false,
   });
-  const config = { ...context.client, ...setup, checkName: false, preSharedKeys };
+  const config = { ...context.client, ...setup, checkName: false, ...keys };
   return engine(
     "client",
     (effects) => clientHandshake(config, effects),
