@@ -2,7 +2,7 @@
 import { wipe } from "../bytes/bytes.ts";
 import { type CauseCode, fault, type Side, TlsError } from "../errors.ts";
 import type { Flow, StateName } from "../flow.ts";
-import type { HandshakeResult } from "../handshake/config.ts";
+import type { HandshakeResult, PeerFacts } from "../handshake/config.ts";
 import type { ExporterSecret, HandshakeEffects } from "../handshake/io.ts";
 import { handshakeResult } from "../handshake/result.ts";
 import { After, type AfterHost, type Aftermath } from "./after.ts";
@@ -37,6 +37,8 @@ export class Connection implements EffectsHost, RunHost, IntakeHost, AfterHost {
   result: HandshakeResult | undefined;
   after: After | undefined;
   earlyExporter: ExporterSecret | undefined;
+  /** Judges the peer again with which data is exchanged before the handshake is done. */
+  standing: (() => Flow<PeerFacts>) | undefined;
   /** What ended it. */
   error: TlsError | undefined;
   /** The peer has judged this side and goes on. */
@@ -70,6 +72,7 @@ export class Connection implements EffectsHost, RunHost, IntakeHost, AfterHost {
 
   complete(result: HandshakeResult): void {
     this.result = result;
+    this.standing = undefined;
     this.enter("CONNECTED");
     if (this.side === "server") this.accepted = true;
     this.events.push({ type: "handshake", result });

@@ -1,6 +1,7 @@
 /** What a handshake flow does, done to records: the only place where the two meet. */
 import type { Side } from "../errors.ts";
-import type { StateName } from "../flow.ts";
+import type { Flow, StateName } from "../flow.ts";
+import type { PeerFacts } from "../handshake/config.ts";
 import type { ExporterSecret, HandshakeEffects } from "../handshake/io.ts";
 import type { Events } from "./events.ts";
 import type { Inbound } from "./inbound.ts";
@@ -21,6 +22,7 @@ export interface EffectsHost {
   readonly events: Events;
   readonly run: HandshakeRun;
   earlyExporter: ExporterSecret | undefined;
+  standing: (() => Flow<PeerFacts>) | undefined;
   enter(state: StateName): void;
 }
 
@@ -45,6 +47,7 @@ export function effectsOn(host: EffectsHost): HandshakeEffects {
     },
     closeEarlyData: (outcome) => {
       outbound.allowEarlyData(0);
+      host.standing = undefined;
       events.push({ type: "early_data", outcome });
     },
     skipEarlyData: (how, limit) => incoming.skipEarlyData(how, limit),
@@ -55,6 +58,9 @@ export function effectsOn(host: EffectsHost): HandshakeEffects {
     compatibilityMode: () => outgoing.wantCompatibility(),
     allowApplicationData: () => {
       outbound.allowed = true;
+    },
+    standOn: (judge) => {
+      host.standing = judge;
     },
     enter: (state) => host.enter(state),
     reveal: (label, clientRandom, secret) => observer?.({ kind: "secret", label, clientRandom, secret }),

@@ -97,6 +97,11 @@ export class TlsEngine {
     return this.#connection.done;
   }
 
+  /** There is a peer for {@link TlsEngine.recheck} to judge. */
+  get judgeable(): boolean {
+    return !this.done && (this.result !== undefined || this.#connection.standing !== undefined);
+  }
+
   /** Something asynchronous is under way: an operation of the handshake, or records in protection. */
   get busy(): boolean {
     return this.#connection.run.busy || this.#connection.incoming.busy || this.#connection.outgoing.busy;
@@ -304,10 +309,11 @@ export class TlsEngine {
 
   /**
    * Judges the peer again, by what the context says now: whom to trust, revocation, the time, pre-shared keys,
-   * `authorize`. One that does not hold ends the connection, with the alert that says why.
+   * `authorize`. One that does not hold ends the connection, with the alert that says why. Before the handshake is done,
+   * that is who data is exchanged with already: a client that sends early data, a server that reads it or answers.
    *
    * @param limit - How long that may take. Default: any time.
-   * @returns Whether the peer still holds; rejects with `ERR_TLS_CLOSED` before and after the connection.
+   * @returns Whether the peer still holds; rejects with `ERR_TLS_CLOSED` where there is none yet, and after the connection.
    */
   recheck(limit?: VerdictLimit): Promise<boolean> {
     return recheck(this.#connection, this.#aftermath.recheck, limit);

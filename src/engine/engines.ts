@@ -51,8 +51,8 @@ export class Engines {
         if (taken++ % LANES === 0 && taken > 1) rest = pause();
         await rest;
         const engine = held.deref();
-        // A handshake that is not done is judged by what is in force then.
-        if (engine?.result === undefined || engine.done) continue;
+        // A handshake without data of its own is judged by what is in force when it is done.
+        if (engine?.judgeable !== true) continue;
         checked++;
         const holds = await engine.recheck(limit).catch((cause) => {
           thrown.push(cause);

@@ -63,6 +63,11 @@ export class Inbound {
     return chunk;
   }
 
+  /** What has not been read is nobody's request any more. */
+  dropEarlyData(): void {
+    this.#earlyData = [];
+  }
+
   read(): Uint8Array | undefined {
     const chunk = this.#plaintext.shift();
     if (chunk !== undefined) this.#plaintextCost -= chunk.length + CHUNK_COST;

@@ -30,7 +30,7 @@ export interface ReplaceableContext<Changes> extends EngineContext {
   readonly generation: number;
   /**
    * Judges the peers of all open connections again, see {@link TlsEngine.recheck}: those that do not hold are ended.
-   * Handshakes under way need none.
+   * Handshakes under way are judged at their end, and now where early data or an early answer is exchanged already.
    *
    * @param pause - Awaited now and then, so that others get their turn: `() => new Promise((done) => setTimeout(done))`.
    * Default: no pause.

@@ -1,4 +1,4 @@
-/** The peer of an open connection, judged again. */
+/** The peer of an open connection, or of one that has data before its handshake is done, judged again. */
 import { fault } from "../errors.ts";
 import { type Flow, settle } from "../flow.ts";
 import type { HandshakeResult, PeerFacts } from "../handshake/config.ts";
@@ -16,7 +16,7 @@ export type VerdictLimit = (expire: () => void) => () => void;
  * One that does not hold ends the connection.
  *
  * @returns Whether it holds.
- * @throws TlsError `ERR_TLS_CLOSED` before and after the connection.
+ * @throws TlsError `ERR_TLS_CLOSED` where nobody is taken for anybody yet, and after the connection.
  */
 export async function recheck(
   connection: Connection,
@@ -42,23 +42,27 @@ async function verdict(
   connection: Connection,
   judge: ((result: HandshakeResult) => Flow<PeerFacts>) | undefined,
 ): Promise<boolean> {
-  const { result } = connection;
-  if (result === undefined || connection.done || judge === undefined) throw connection.own("ERR_TLS_CLOSED");
+  const { result, standing } = connection;
+  const begin = result === undefined ? standing : judge && (() => judge(result));
+  if (begin === undefined || connection.done) throw connection.own("ERR_TLS_CLOSED");
   let facts: PeerFacts | undefined;
   let refusal: unknown;
   try {
-    facts = await settle(judge(result));
+    facts = await settle(begin());
   } catch (cause) {
     refusal = cause;
   }
   if (connection.done) return false;
-  // Another certificate may have come while this one was looked at.
-  if (connection.result?.peerCertificates !== result.peerCertificates) return verdict(connection, judge);
+  // Another certificate may have come while this one was looked at, or the handshake been done.
+  if (connection.result?.peerCertificates !== result?.peerCertificates) return verdict(connection, judge);
+  // What went out early is over: the handshake has yet to judge.
+  if (connection.standing !== standing) return true;
   if (facts === undefined) {
+    connection.inbound.dropEarlyData();
     connection.end(refusal);
     connection.settle();
     return false;
   }
-  connection.identified(facts);
+  if (result !== undefined) connection.identified(facts);
   return true;
 }

@@ -9,14 +9,14 @@ import type { Flow } from "../flow.ts";
 import { EarlySecret, type Held } from "../schedule/secrets.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
-import { verifyServer } from "./client-verify.ts";
-import { type ClientConfig, type ClientKeys, generationOf, NOBODY, type PeerFacts } from "./config.ts";
+import { concludeServer, verifyServer } from "./client-verify.ts";
+import { type ClientConfig, type ClientKeys, generationOf, type Negotiated, NOBODY, type PeerFacts } from "./config.ts";
 import { call, type HandshakeEffects } from "./io.ts";
 import { earlyKeys } from "./keys.ts";
 import type { Offer } from "./offer.ts";
 import { bindersLength, isKey, keyFingerprint, type PreSharedKey, pskBinder } from "./psk.ts";
 import { isFresh, isProofAccepted, MAX_TICKET_LIFETIME, type Session } from "./session.ts";
-import { assertKey } from "./verdict.ts";
+import { assertKey, undecided } from "./verdict.ts";
 
 /** A key that may be offered. */
 export interface KnownKey {
@@ -176,6 +176,8 @@ export class OfferedKeys {
     held.push(early);
     const secrets = earlyKeys({ hash, transcript, effects, clientRandom: hello.random, held }, early);
     effects.install("write", "early", suite, secrets.client.slice());
+    const judged = { config: this.#config, negotiated: negotiatedBefore(key.psk, session), key };
+    effects.standOn(() => concludeServer(judged, undecided(key.server)));
     effects.openEarlyData(session.maxEarlyData, { hash, secret: secrets.exporter.slice() });
     return { key, session };
   }
@@ -209,10 +211,12 @@ export class OfferedKeys {
 /** Early data goes out before the server is heard, so whether it may have any is asked under the session's parameters. */
 function* stillAuthorized({ authorize }: ClientConfig, { psk, session, server }: UsableKey): Flow<boolean> {
   if (authorize === undefined) return true;
-  const { cipherSuite, alpn, serverName } = session;
-  const { kind, identity } = psk;
-  const facts = { cipherSuite, group: undefined, alpn, serverName, retried: false, psk: { kind, identity } };
+  const facts = negotiatedBefore(psk, session);
   return (yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(server.peer, facts))) === true;
+}
+
+function negotiatedBefore({ kind, identity }: PreSharedKey, { cipherSuite, alpn, serverName }: Session): Negotiated {
+  return { cipherSuite, group: undefined, alpn, serverName, retried: false, psk: { kind, identity } };
 }
 
 interface UsableKey extends KnownKey {

@@ -3,6 +3,7 @@ import type { HandshakeMessage } from "../codec/messages.ts";
 import type { CipherSuite, Hash } from "../crypto/provider.ts";
 import { type CauseCode, fault, TlsError } from "../errors.ts";
 import { type Awaitable, type Flow, type HandshakeName, type Operation, type StateName, wait } from "../flow.ts";
+import type { PeerFacts } from "./config.ts";
 
 /** Which keys protect a record. */
 export type Epoch = "initial" | "early" | "handshake" | "application";
@@ -77,6 +78,11 @@ export interface HandshakeEffects {
   compatibilityMode(): void;
   /** Application data may be sent from now on. */
   allowApplicationData(): void;
+  /**
+   * What may be read or sent before the handshake is done stands on this: who the peer is taken for is judged again by it
+   * when that is asked for, until the handshake is done or a client's early data is closed.
+   */
+  standOn(judge: () => Flow<PeerFacts>): void;
   /** The state changed without a message being awaited. */
   enter(state: StateName): void;
   /** A secret for the key log and the observer; copied by whoever keeps it. */

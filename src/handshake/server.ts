@@ -23,6 +23,7 @@ import { commonModes } from "./psk.ts";
 import { answerLimits } from "./record-limits.ts";
 import { handshakeResult } from "./result.ts";
 import { type AcceptedPsk, acceptedEarlyData, asksForBoth, skippedEarlyData } from "./server-psk.ts";
+import { undecided } from "./verdict.ts";
 
 const NO_CONTEXT = new Uint8Array(0);
 const TLS_1_3 = ProtocolVersion.codes["TLS 1.3"];
@@ -126,7 +127,10 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   const { secret: mainSecret, traffic } = applicationKeys(keys, handshakeSecret);
   effects.install("write", "application", suite, traffic.server.slice());
   // Where nothing is left to be decided about the client (RFC 8446 4.4.4).
-  if (byKeyAlone || (requested === undefined && config.authorize === undefined)) effects.allowApplicationData();
+  if (byKeyAlone || (requested === undefined && config.authorize === undefined)) {
+    effects.standOn(() => concludeClient({ ...judged, since: undefined }, undecided(known)));
+    effects.allowApplicationData();
+  }
 
   if (earlySecret !== undefined) {
     const message = yield* receive("WAIT_EOED", ["end_of_early_data"]);

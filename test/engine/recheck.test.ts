@@ -1,5 +1,6 @@
 /** Peers of open connections judged again: each thing that may have changed, on either side, with the alert that says so. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { utf8 } from "../../src/bytes/bytes.ts";
 import {
   type ClientContext,
   type ClientOptions,
@@ -9,13 +10,14 @@ import {
   sealedTickets,
   serverContext,
   sessionCache,
+  strikeRegister,
 } from "../../src/engine/index.ts";
 import { createThrowawayAuthority, type ThrowawayAuthority } from "../../src/pki/index.ts";
 import { replaceableVerifier } from "../../src/x509/replaceable.ts";
 import { revocationChecker } from "../../src/x509/revocation.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { type CertificateVerifier, trustVerifier } from "../../src/x509/verifier.ts";
-import { type End, end, exchange, failure } from "../support/pair.ts";
+import { deliver, type End, end, exchange, failure } from "../support/pair.ts";
 import { DAY, makeAuthority, makeCertificate } from "../support/pki.ts";
 import { makeCrl, serialOf } from "../support/status.ts";
 import { createWorld, identityOf, type World } from "../support/world.ts";
@@ -46,6 +48,11 @@ async function recheck(of: 0 | 1, ends: [End, End]) {
   expect(theirs?.alert).toBe(own?.alert);
   expect(theirs?.direction).toBe(own && "received");
   return { holds, code: own?.code, alert: own?.alert };
+}
+
+/** Lets promises settle until something is so. */
+async function turns(until: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 1000 && !until(); turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 const fine = { holds: true, code: undefined, alert: undefined };
@@ -248,6 +255,126 @@ describe("a peer that is judged again", () => {
   });
 });
 
+describe("a peer with which data is exchanged before the handshake is done", () => {
+  const two = () => [world.authority.certificatePem, other.certificatePem];
+  const sent = { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE", alert: "unknown_ca", direction: "sent" };
+
+  /** A client of the other CA, whose session goes on; a server that takes early data. */
+  async function resuming(options: Partial<ServerOptions> = {}) {
+    const stranger = identityOf(await other.issue({ subject: "stranger", client: true }));
+    let now = Date.now();
+    const clock = () => now;
+    const tickets = { store: sealedTickets() };
+    const acceptEarlyData = { antiReplay: strikeRegister() };
+    const far = server({ trust: two(), clock, tickets, acceptEarlyData, ...options });
+    const near = client({ identities: [stranger], clock, sessions: sessionCache(), offerEarlyData: true });
+    // A register knows nothing of what came before its first claim.
+    meet(near, far);
+    now += 60_000;
+    meet(near, far);
+    now += 1000;
+    const ends: [End, End] = [end(near.engine()), end(far.engine())];
+    const without = server({ trust: two(), clock, tickets });
+    return { near, far, without, ends };
+  }
+
+  it("is ended as a server's client, with what it has sent early and would be answered", async () => {
+    const { far, ends } = await resuming();
+    const [one, two] = ends;
+    expect(one.engine.writeEarlyData(utf8("GET /"))).toBe(5);
+    deliver(two, one.engine.takeOutput());
+    expect(two.engine.result).toBeUndefined();
+    expect(await far.recheck()).toMatchObject({ ended: [] });
+    expect(two.engine.readEarlyData()).toEqual(utf8("GET /"));
+    one.engine.writeEarlyData(utf8("GET /unread"));
+    deliver(two, one.engine.takeOutput());
+    far.replace({ trust: world.authority.certificatePem });
+    const { ended } = await far.recheck();
+    expect(ended).toContain(two.engine.error);
+    expect(failure(two)).toMatchObject(sent);
+    expect(two.engine.readEarlyData()).toBeUndefined();
+    one.engine.writeEarlyData(utf8("DELETE /"));
+    deliver(two, one.engine.takeOutput());
+    expect(two.engine.readEarlyData()).toBeUndefined();
+    expect(() => two.engine.write(utf8("answer"))).toThrow();
+    exchange(...ends);
+    expect(failure(one)).toMatchObject({ alert: "unknown_ca", direction: "received" });
+    expect(one.received).toEqual([]);
+  });
+
+  it("is ended where it would be answered before its Finished alone", async () => {
+    const { far, ends } = await resuming({ acceptEarlyData: undefined });
+    const [one, two] = ends;
+    deliver(two, one.engine.takeOutput());
+    far.replace({ trust: world.authority.certificatePem });
+    expect(await two.engine.recheck()).toBe(false);
+    expect(() => two.engine.write(utf8("answer"))).toThrow();
+    exchange(...ends);
+    expect(failure(two)).toMatchObject(sent);
+    expect(one.received).toEqual([]);
+  });
+
+  it("is ended where it was nobody, and somebody is wanted now", async () => {
+    const far = server({ clientAuth: "off" });
+    const ends: [End, End] = [end(client().engine()), end(far.engine())];
+    deliver(ends[1], ends[0].engine.takeOutput());
+    far.replace({ clientAuth: "on" });
+    expect(await far.recheck()).toMatchObject({ checked: 1, ended: [{ alert: "certificate_required" }] });
+    expect(() => ends[1].engine.write(utf8("answer"))).toThrow();
+  });
+
+  it("is sent nothing more as a client's server", async () => {
+    const { near, ends } = await resuming();
+    const [one] = ends;
+    expect(one.engine.earlyDataRoom).toBeGreaterThan(0);
+    one.engine.takeOutput();
+    near.replace({ trust: other.certificatePem });
+    expect((await near.recheck()).ended).toContain(one.engine.error);
+    expect(failure(one)).toMatchObject(sent);
+    expect(one.engine.earlyDataRoom).toBe(0);
+    expect(one.engine.writeEarlyData(utf8("secret"))).toBe(0);
+  });
+
+  it("is not held to its session once the server has refused what came early", async () => {
+    const { near, without, ends } = await resuming();
+    const words: ((allowed: boolean) => void)[] = [];
+    near.replace({ authorize: () => new Promise<boolean>((done) => words.push(done)) });
+    const one = ends[0];
+    const two = end(without.engine());
+    const asked = one.engine.recheck();
+    deliver(two, one.engine.takeOutput());
+    deliver(one, two.engine.takeOutput());
+    expect(one.events).toContainEqual({ type: "early_data", outcome: "rejected" });
+    words[0]?.(false);
+    expect(await asked).toBe(true);
+    words[1]?.(true);
+    await turns(() => one.engine.result !== undefined);
+    expect(failure(one)).toBeUndefined();
+    expect(one.engine.result?.resumed).toBe(true);
+  });
+
+  it("is judged by what is known in the end where the handshake ends meanwhile", async () => {
+    const { far, ends } = await resuming();
+    let go: ((allowed: boolean) => void) | undefined;
+    deliver(ends[1], ends[0].engine.takeOutput());
+    far.replace({ authorize: () => go !== undefined || new Promise<boolean>((done) => (go = done)) });
+    const asked = ends[1].engine.recheck();
+    exchange(...ends);
+    expect(ends[1].engine.result).toBeDefined();
+    far.replace({ trust: world.authority.certificatePem });
+    go?.(true);
+    expect(await asked).toBe(false);
+    expect(failure(ends[1])).toMatchObject(sent);
+  });
+
+  it("is nobody before anything is known", async () => {
+    const ends: [End, End] = [end(client().engine()), end(server().engine())];
+    for (const { engine } of ends) await expect(engine.recheck()).rejects.toMatchObject({ code: "ERR_TLS_CLOSED" });
+    deliver(ends[1], ends[0].engine.takeOutput());
+    await expect(ends[1].engine.recheck()).rejects.toMatchObject({ code: "ERR_TLS_CLOSED" });
+  });
+});
+
 describe("all connections of a context", () => {
   it("are judged, and those that do not hold ended", async () => {
     const identity = async (authority: ThrowawayAuthority, subject: string) =>
@@ -325,10 +452,5 @@ describe("all connections of a context", () => {
     far.replace({ trust: world.authority.certificatePem });
     silent = true;
     return { far, hung, gone };
-  }
-
-  /** Lets promises settle until something is so. */
-  async function turns(until: () => boolean): Promise<void> {
-    for (let turn = 0; turn < 1000 && !until(); turn++) await new Promise((resolve) => setImmediate(resolve));
   }
 });

@@ -18,7 +18,8 @@ const CLIENTS = [
   },
   {
     name: "lean client, every feature",
-    budget: 59,
+    // A kilobyte more since early data, and all that a verdict stands on, are judged again when that is replaced.
+    budget: 60,
     code: `import { compressedCertificates, connect, greasing, recordLimits } from "mutls/lean";
       import { postHandshakeAuthentication, preSharedKeys } from "mutls/lean";
       const features = [compressedCertificates, greasing, postHandshakeAuthentication, preSharedKeys, recordLimits];
@@ -41,7 +42,7 @@ const CLIENTS = [
       const provider = createWebCryptoProvider({ fallback: classicalProvider });
       export const open = (stream, options) => connect(stream, { provider, ...options });`,
   },
-  { name: "client, also ML-KEM", budget: 93, aim: 60, code: 'export { connect } from "mutls";' },
+  { name: "client, also ML-KEM", budget: 94, aim: 60, code: 'export { connect } from "mutls";' },
 ];
 
 const sum = async (code, platform) => {

@@ -231,6 +231,7 @@ export class Rogue {
       },
       openEarlyData: () => {},
       closeEarlyData: () => {},
+      standOn: () => {},
       skipEarlyData: () => {},
       limitRecords: () => {},
       compatibilityMode: () => {},
