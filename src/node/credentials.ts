@@ -26,7 +26,11 @@ export interface CredentialFiles {
   readonly trust?: string | readonly string[] | undefined;
   /** CRLs, for which `trust` must be given. */
   readonly crls?: string | readonly string[] | undefined;
-  /** Ticket keys: 32 bytes each, one after the other, 16 at most; the first seals. `openssl rand 32` makes one. */
+  /**
+   * Ticket keys: 32 bytes each, one after the other, 16 at most; the first seals, and all that are in the file open. A key
+   * that is taken out opens nothing any more; to let yesterday's tickets live, put the new key before the old one.
+   * `openssl rand 32` makes one.
+   */
   readonly ticketKeys?: string | undefined;
   /**
    * Who judges by what is in `trust` and `crls`. Default: every certificate that is not on a CRL of its issuer is refused
@@ -140,7 +144,7 @@ export function credentialFiles(files: CredentialFiles): FileCredentials {
         }
         refusal = undefined;
         if (parts.length === 0) return true;
-        if (parts.includes("ticketKeys")) store?.setKeys(overlapping(next.ticketKeys, current.ticketKeys));
+        if (parts.includes("ticketKeys")) store?.setKeys(next.ticketKeys);
         current = next;
         const judges = parts.includes("trust") || parts.includes("crls");
         const rechecked = judges && options.recheck !== false ? context.recheck(turn, timeLimit()) : undefined;
@@ -222,11 +226,6 @@ function readTicketKeys(file: string): readonly Uint8Array[] {
   return Array.from({ length: bytes.length / KEY_LENGTH }, (_, index) =>
     bytes.subarray(index * KEY_LENGTH, (index + 1) * KEY_LENGTH),
   );
-}
-
-/** Tickets of yesterday still open: under the keys of the file before this. */
-function overlapping(keys: readonly Uint8Array[], before: readonly Uint8Array[]): readonly Uint8Array[] {
-  return [...keys, ...before.filter((old) => !keys.some((key) => equal(key, old)))];
 }
 
 /** A file's bytes, which `check` accepts. */
