@@ -14,7 +14,8 @@ export interface RenewalOptions {
   /** In use now: its certificate's validity says when the next is due. */
   readonly identity: IdentityOptions;
   /**
-   * Gets the next one: makes a key, has a CA sign, waits for an operator. Called for one attempt at a time.
+   * Gets the next one, which must be valid already: makes a key, has a CA sign, waits for an operator. Called for one attempt
+   * at a time.
    *
    * @param signal - Aborted when the attempt takes too long, and by `close`.
    */
@@ -90,6 +91,7 @@ export function renewal(options: RenewalOptions): Renewal {
 
 /** When the identity in use is to be replaced, and told of. */
 interface Schedule {
+  readonly notBefore: number;
   readonly notAfter: number;
   readonly life: number;
   readonly renewAt: number;
@@ -144,7 +146,7 @@ class Renewing implements Renewal {
     const { notBefore, notAfter } = parseCertificate(certificateChain(cert)[0] ?? new Uint8Array(0));
     const life = notAfter - notBefore;
     const renewAt = notBefore + life * Math.max(0, renewAfter - jitter * this.#random());
-    return { notAfter, life, renewAt, warnAt: notBefore + life * warnAfter };
+    return { notBefore, notAfter, life, renewAt, warnAt: notBefore + life * warnAfter };
   }
 
   #wait(): void {
@@ -198,6 +200,9 @@ class Renewing implements Renewal {
         "ERR_TLS_CALLBACK_FAILED",
         `what obtain gave ends at ${date(schedule.notAfter)}, no later than before`,
       );
+    }
+    if (schedule.notBefore > now) {
+      throw fault("ERR_TLS_CALLBACK_FAILED", `what obtain gave is not valid before ${date(schedule.notBefore)}`);
     }
     const { contexts } = this.#options;
     const presenters = "replace" in contexts ? [contexts] : contexts;

@@ -138,17 +138,19 @@ describe("an identity is renewed", () => {
   });
 
   it("at once where it is late already", async () => {
-    const { time, presented } = run({ renewAfter: 0 });
+    const next = await identity(START, 2 * DAY);
+    const { time, presented } = run({ renewAfter: 0, obtain: async () => next });
     await time.pass(0);
     await settle();
-    expect(presented).toEqual([days[1]]);
+    expect(presented).toEqual([next]);
   });
 
   it("in several contexts at once, among them one with others beside it", async () => {
     const told: number[] = [];
     const replace = (changes: { readonly identities: readonly IdentityOptions[] }) =>
       void told.push(changes.identities.length);
-    const { time } = run({ contexts: [{ replace }, { replace }], renewAfter: 0 });
+    const next = await identity(START, 2 * DAY);
+    const { time } = run({ contexts: [{ replace }, { replace }], renewAfter: 0, obtain: async () => next });
     await time.pass(0);
     await settle();
     expect(told).toEqual([1, 1]);
@@ -315,6 +317,20 @@ describe("when it cannot be renewed", () => {
     await time.pass(16 * HOUR);
     await settle();
     expect(events).toMatchObject([{ type: "failed", error: refusal }]);
+  });
+
+  it("goes on with what it has where the next is not valid yet, and takes it once it is", async () => {
+    const next = await identity(START + 16 * HOUR + MINUTE, DAY);
+    const { time, events, presented } = run({ obtain: async () => next, retryDelay: 40_000 });
+    await time.pass(16 * HOUR);
+    await settle();
+    expect(events).toMatchObject([{ type: "failed", error: { code: "ERR_TLS_CALLBACK_FAILED" } }]);
+    expect((events[0] as { error: TlsError }).error.message).toContain("not valid before");
+    expect(presented).toEqual([]);
+    await time.pass(5 * MINUTE);
+    await settle();
+    expect(events.at(-1)).toMatchObject({ type: "renewed" });
+    expect(presented).toHaveLength(1);
   });
 
   it("does not ask without end for certificates that are old when they come", async () => {
