@@ -45,6 +45,30 @@ const CLIENTS = [
   { name: "client, also ML-KEM", budget: 94, aim: 60, code: 'export { connect } from "mutls";' },
 ];
 
+/** What each value that a lean client can be given adds to it: README's table. */
+const FEATURES = [
+  "preSharedKeys",
+  "postHandshakeAuthentication",
+  "compressedCertificates",
+  "recordLimits",
+  "greasing",
+].map((name) => ({
+  name,
+  code: `import { connect, ${name} } from "mutls/lean";
+    export const open = (stream, options) => connect(stream, { features: [${name}], ...options });`,
+}));
+const EXTRAS = [
+  ...FEATURES,
+  { name: "explainErrors()", code: 'export { connect, explainErrors } from "mutls/lean";' },
+  {
+    name: "createWebCryptoProvider()",
+    code: `import { connect, createWebCryptoProvider } from "mutls/lean";
+      const provider = createWebCryptoProvider();
+      export const open = (stream, options) => connect(stream, { provider, ...options });`,
+  },
+  { name: "mlKem768", code: CLIENTS[2].code },
+];
+
 const sum = async (code, platform) => {
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: root },
@@ -66,6 +90,11 @@ for (const { name, code, budget, aim } of CLIENTS) {
   exceeded ||= over;
   const wanted = gzipped > aim ? `, aim ${aim} KB` : "";
   print(name, minified, gzipped, `budget ${budget} KB${over ? ", EXCEEDED" : ""}${wanted}`);
+}
+const lean = (await sum(CLIENTS[0].code, "browser")).gzipped;
+for (const { name, code } of EXTRAS) {
+  const { gzipped } = await sum(code, "browser");
+  console.log(`lean client, ${name}: ${(gzipped - lean).toFixed(1)} KB gzipped more`);
 }
 for (const [name, target] of Object.entries(exports)) {
   if (typeof target === "string") continue;
