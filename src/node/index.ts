@@ -25,21 +25,7 @@ import { listen, type ServeOptions, type SessionHandler, type TlsServer } from "
 
 export { nobleProvider } from "../crypto/noble.ts";
 export { createNodeProvider, nodeProvider } from "../crypto/node.ts";
-export { type EncryptOptions, encryptPrivateKey, readPrivateKey } from "../pki/pkcs8.ts";
-export {
-  type Pkcs12,
-  type Pkcs12Certificate,
-  type Pkcs12Contents,
-  type Pkcs12Identity,
-  type Pkcs12Key,
-  type Pkcs12Mac,
-  type Pkcs12Options,
-  type Pkcs12ReadOptions,
-  type Pkcs12Source,
-  readPkcs12,
-  writePkcs12,
-} from "../pki/pkcs12.ts";
-export type { UnlockOptions } from "../pki/unlock.ts";
+export * from "../pki/exchange.ts";
 export { socketStream } from "../transport/node-socket.ts";
 export * from "../transport/surface.ts";
 export { brotliCompression, hasZstd, zlibCompression, zstdCompression } from "./compression.ts";

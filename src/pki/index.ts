@@ -7,6 +7,7 @@ export { parseCertificate } from "../x509/parse.ts";
 export { type CrlInput, createCrl, type RevocationEntry } from "./crl.ts";
 export { createCertificationRequest, type RequestInput } from "./csr.ts";
 export { type CertificationRequest, readCertificationRequest } from "./csr-read.ts";
+export * from "./exchange.ts";
 export type { ConstraintsInput } from "./extensions.ts";
 export {
   type CertificateInput,
@@ -46,20 +47,6 @@ export {
   type RequestedStatus,
   readOcspRequest,
 } from "./ocsp.ts";
-export { type EncryptOptions, encryptPrivateKey, readPrivateKey } from "./pkcs8.ts";
-export {
-  type Pkcs12,
-  type Pkcs12Certificate,
-  type Pkcs12Contents,
-  type Pkcs12Identity,
-  type Pkcs12Key,
-  type Pkcs12Mac,
-  type Pkcs12Options,
-  type Pkcs12ReadOptions,
-  type Pkcs12Source,
-  readPkcs12,
-  writePkcs12,
-} from "./pkcs12.ts";
 export type { ProfileName } from "./profiles.ts";
 export {
   createThrowawayAuthority,
@@ -68,4 +55,3 @@ export {
   type ThrowawayAuthority,
   type ThrowawayAuthorityOptions,
 } from "./throwaway.ts";
-export type { UnlockOptions } from "./unlock.ts";
