@@ -1,5 +1,6 @@
 /** `mutls connect`: a TLS client on stdin and stdout. */
 import { connect as connectTcp, type Socket } from "node:net";
+import type { Identity } from "../handshake/identity.ts";
 import {
   type ClientConfiguration,
   type ClientSessionOptions,
@@ -122,7 +123,7 @@ async function run(args: Arguments): Promise<number> {
     observer: output.observer,
   };
   // Before anything is opened: an option that cannot be used costs no connection.
-  const client: Client = { context: clientContext(options), hasIdentity: identities.length > 0, files };
+  const client: Client = { context: clientContext(options), identities, files };
   const deadline = Date.now() + 1000 * seconds;
   const signals = onSignals();
   try {
@@ -151,7 +152,7 @@ async function run(args: Arguments): Promise<number> {
 /** This side. */
 interface Client {
   readonly context: EngineContext;
-  readonly hasIdentity: boolean;
+  readonly identities: readonly Identity[];
   readonly files: SessionFiles;
 }
 
@@ -265,13 +266,13 @@ function openSocket({ host, port }: Target, target: Target, deadline: number, si
   });
 }
 
-function describeSession(session: TlsSession, { hasIdentity }: Client): void {
+function describeSession(session: TlsSession, { identities }: Client): void {
   for (const line of sessionLines(session)) note(line);
   const { clientAuthRequested, signatureScheme, psk } = session;
   if (psk !== undefined) {
     note(`own certificate: ${session.resumed ? "known to the server from before, if it was shown" : "not needed"}`);
   } else if (!clientAuthRequested) {
-    note(`own certificate: not asked for${hasIdentity ? ", not sent" : ""}`);
+    note(`own certificate: not asked for${identities.length > 0 ? ", not sent" : ""}`);
   } else {
     note(
       `own certificate: asked for, ${signatureScheme === undefined ? "none sent" : `sent, signed with ${signatureScheme}`}`,
@@ -297,15 +298,17 @@ function warn(event: SessionEvent): void {
 function advice(
   error: unknown,
   session: TlsSession | undefined,
-  { hasIdentity }: Client,
+  { identities }: Client,
   args: Arguments,
 ): string | undefined {
   const { code } = error as { readonly code?: string };
   switch (code) {
     case "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED":
-      return hasIdentity
+      return identities.length > 0
         ? "the server wants a client certificate, and none of yours fitted what it asked for"
         : "the server wants a client certificate: give --cert and --key";
+    case "ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED":
+      return session === undefined ? undefined : lapsed(identities, Date.now());
     case "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA":
       return session === undefined ? undefined : "the server does not trust the issuer of your certificate";
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
@@ -326,6 +329,16 @@ function advice(
     default:
       return undefined;
   }
+}
+
+/** Which of one's own certificates the server may mean. */
+function lapsed(identities: readonly Identity[], now: number): string {
+  const moment = (time: number) => new Date(time).toISOString();
+  for (const { subject, notBefore, notAfter } of identities.flatMap(({ parsed }) => parsed)) {
+    if (now > notAfter) return `your certificate ${subject.text} expired at ${moment(notAfter)}: renew it`;
+    if (now < notBefore) return `your certificate ${subject.text} is valid from ${moment(notBefore)} on only`;
+  }
+  return "by this machine's clock your certificate is valid: one of the two clocks is wrong";
 }
 
 function say(text: string): void {

@@ -179,6 +179,7 @@ export function resolveIdentities(
   identities: readonly (Identity | IdentityOptions)[],
   provider: CryptoProvider,
 ): readonly Identity[] {
+  if (!Array.isArray(identities)) throw fault("ERR_TLS_OPTION", "identities is not a list");
   return identities.map((identity) => resolveIdentity(identity, provider));
 }
 

@@ -157,6 +157,27 @@ describe("connect and serve", () => {
     await noCa.stop();
   });
 
+  it("say which certificate of one's own has expired, or will be valid", async () => {
+    const day = 86_400_000;
+    const lapsed = await certificateFiles({
+      expired: { subject: "old", client: true, notBefore: Date.now() - 2 * day, notAfter: Date.now() - day },
+      early: { subject: "new", client: true, notBefore: Date.now() + day, notAfter: Date.now() + 2 * day },
+    });
+    const trust = ["--cacert", lapsed.path("ca.pem")];
+    const server = await served([...lapsed.pair("server"), ...trust, "--client-auth", "on"]);
+    try {
+      const connect = (name: string) =>
+        mutls(["connect", `localhost:${server.port}`, ...trust, ...lapsed.pair(name)], { input: "" });
+      const [expired, early] = [await connect("expired"), await connect("early")];
+      expect(expired.stderr).toMatch(/your certificate CN=old expired at 20.*Z: renew it/);
+      expect(early.stderr).toMatch(/your certificate CN=new is valid from 20.*Z on only/);
+      expect([expired.status, early.status]).toEqual([35, 35]);
+    } finally {
+      await server.stop();
+      lapsed.remove();
+    }
+  });
+
   it("choose among certificates by server name", async () => {
     const more = await certificateFiles({
       other: { subject: "other.example", dnsNames: ["other.example"], server: true },

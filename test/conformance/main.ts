@@ -14,4 +14,8 @@ if (set === undefined || run === undefined || path === undefined || flags.some((
     for (const { id, expected, got, why } of differing)
       console.log(`${id}: expected ${expected}, got ${got} ${why}`.trim());
   console.log(`${set}: ${outcomes.length - differing.length} of ${outcomes.length} agree`);
+  if (outcomes.length === 0) {
+    console.error(`no case of ${set} in ${path}`);
+    process.exitCode = 2;
+  }
 }

@@ -46,6 +46,7 @@ describe.each([nobleProvider, createNodeProvider()])("options with provider $nam
     ["an ALPN protocol without a name", { alpn: [""] }],
     ["records longer than the protocol's", { maxFragment: 16385 }],
     ["a queue too small for one record", { highWaterMark: 1000 }],
+    ["one identity that is no list", { identities: { cert: "", key: "" } }],
   ])("refuse %s on a client", (_what, options) => {
     expect(codeOf(() => clientContext(client(options)))).toBe("ERR_TLS_OPTION");
   });
@@ -53,6 +54,7 @@ describe.each([nobleProvider, createNodeProvider()])("options with provider $nam
   it.each([
     ["an unknown option", { requestCert: true }],
     ["no identity", { identities: [] }],
+    ["one identity that is no list", { identities: { cert: "", key: "" } }],
     ["client authentication without anchors", { clientAuth: "on" }],
     ["client authentication in other words", { clientAuth: "required", trust: [] }],
     ["client authentication in capitals", { clientAuth: "ON", trust: [] }],
