@@ -6,14 +6,19 @@ import { createNodeProvider } from "../crypto/node.ts";
 import { TlsError } from "../errors.ts";
 import { settle } from "../flow.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
-import { rfc5280Profile, webpkiProfile } from "../x509/profiles.ts";
+import { pedanticProfile, rfc5280Profile, webpkiProfile } from "../x509/profiles.ts";
 import { trustVerifier } from "../x509/verifier.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
 import { bundledTrust, loadRevocation, loadTrust } from "./files.ts";
 import type { Arguments, Command } from "./flags.ts";
 import { nameOf, oneLine, rejectionLines } from "./report.ts";
 
-const PROFILES = { default: undefined, rfc5280: rfc5280Profile, webpki: webpkiProfile };
+const PROFILES = {
+  default: undefined,
+  rfc5280: rfc5280Profile,
+  "rfc5280-pedantic": pedanticProfile,
+  webpki: webpkiProfile,
+};
 const ROLES = { server: {}, client: {}, any: { purpose: "any" } };
 
 export const verifyCommand: Command = {

@@ -37,6 +37,8 @@ export interface CrlRules {
   readonly maxAge: number | undefined;
   /** False: a CRL that also speaks of other CAs' certificates does not count. */
   readonly indirectCrls: boolean;
+  /** True: where a certificate has distribution points, CRLs beside them do not count, though RFC 5280 6.3.3 ends with them. */
+  readonly pointsAlone: boolean;
   /** What RFC 5280 5 makes a CA put into every CRL must be there. */
   readonly strictCrls: boolean;
 }
@@ -81,7 +83,8 @@ export function* crlStatus(
   sources: CrlSources,
 ): Flow<RevocationStatus> {
   const question = new Question(certificate, above, sources);
-  const points = [...pointsOf(certificate), impliedPoint(certificate)];
+  const own = pointsOf(certificate);
+  const points = sources.rules.pointsAlone && own.length > 0 ? own : [...own, impliedPoint(certificate)];
   for (const fetching of [false, true]) {
     for (const point of points) {
       const issuers = point.crlIssuers ?? [certificate.issuer];
@@ -294,6 +297,10 @@ function scopeFault(
   const wanted = names?.keys ?? crlIssuers?.map(directoryKey) ?? [];
   if (scope.names !== undefined && !scope.names.some((name) => wanted.includes(name))) {
     return different("is for another distribution point");
+  }
+  // RFC 5280 5.2.5: neither scope has certificates of version 1 or 2.
+  if ((scope.onlyContainsUserCerts || scope.onlyContainsCACerts) && certificate.version !== 3) {
+    return different("is not for certificates of version 1");
   }
   const isCa = certificate.basicConstraints?.ca ?? false;
   if (scope.onlyContainsUserCerts && isCa) return different("is for certificates that are no CA's");

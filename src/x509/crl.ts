@@ -253,6 +253,7 @@ class Entries {
   }
 
   read(list: DerReader): void {
+    if (list.remaining === 0) throw malformed("an empty list of revoked certificates (RFC 5280 5.1.2.6)");
     // RFC 5280 5.3.3: an entry without certificateIssuer has that of the entry before it.
     let issuer = 0;
     while (list.remaining > 0) {

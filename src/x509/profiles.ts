@@ -63,8 +63,11 @@ const serialNumber: Requirement = ({ certificate: { serialNumber }, isAnchor }) 
   return positive ? undefined : "its serial number is not positive";
 };
 
-/** RFC 5280 4.2.1.1: only a self-signed certificate may leave it out. */
-const namesIssuerKey: Requirement = ({ certificate }) =>
+/** RFC 5280 4.2.1.1: it finds the issuer, of which an anchor has none that matters. */
+const namesIssuerKey: Requirement = (place) => (place.isAnchor ? undefined : issuerKeyNamed(place));
+
+/** The same to the letter: only a self-signed certificate may leave it out. */
+const issuerKeyNamed: Requirement = ({ certificate }) =>
   certificate.authorityKeyId !== undefined || isSelfIssued(certificate)
     ? undefined
     : "it has no keyIdentifier in authorityKeyIdentifier";
@@ -134,10 +137,10 @@ const preferredSyntax: Requirement = ({ certificate: { subjectAltName } }) => {
   return wrong === undefined ? undefined : `DNS:${wrong} is not in the preferred name syntax`;
 };
 
-/** RFC 5280 4.2.1.2, 4.2.1.3, 4.2.1.9: what every CA certificate has. */
-const authority: Requirement = ({ certificate }) => {
+/** RFC 5280 4.2.1.2, 4.2.1.3, 4.2.1.9: what every CA certificate has. Anchors of old are trusted without keyUsage. */
+const authority: Requirement = ({ certificate, isAnchor }) => {
   if (certificate.subjectKeyId === undefined) return "it issues certificates without a subjectKeyIdentifier";
-  if (certificate.keyUsage === undefined) return "it issues certificates without keyUsage";
+  if (certificate.keyUsage === undefined && !isAnchor) return "it issues certificates without keyUsage";
   return extension(certificate, Oid.basicConstraints)?.critical === false
     ? "its basicConstraints are not critical"
     : undefined;
@@ -245,6 +248,13 @@ export const rfc5280Profile: Profile = {
   name: "rfc5280",
   endEntity: /* @__PURE__ */ END_ENTITY.map(rule),
   issuer: /* @__PURE__ */ [...ISSUER, criticalNameConstraints].map(rule),
+};
+
+/** As {@link rfc5280Profile}, with anchors that others have signed held to what is asked of any certificate. */
+export const pedanticProfile: Profile = {
+  name: "rfc5280-pedantic",
+  endEntity: rfc5280Profile.endEntity,
+  issuer: /* @__PURE__ */ [...rfc5280Profile.issuer, rule(issuerKeyNamed)],
 };
 
 /** As {@link rfc5280Profile}, and the Baseline Requirements for TLS servers' certificates (BR 7.1). */

@@ -69,7 +69,7 @@ export class RevocationCheck {
     this.#fetches = new StatusFetch(settings.fetch, fetched, { time: request.time, maxAge: settings.maxAge });
     this.#request = request;
     const { tolerance, maxAge, strictCrls } = settings;
-    this.#rules = { time: request.time, tolerance, maxAge, strictCrls, indirectCrls: true };
+    this.#rules = { time: request.time, tolerance, maxAge, strictCrls, indirectCrls: true, pointsAlone: false };
   }
 
   /** Why the path is not to be taken. From the anchor downwards, so that who answers for a status is known to be good. */

@@ -62,10 +62,12 @@ async function runCase(file: string): Promise<Outcome> {
 /** What counts of the last certificate besides its name and key, and whether it may be the target itself. */
 function anchorOf(kind: string): Partial<TrustVerifierOptions> {
   const leaf = kind.includes("LEAF");
+  const constrains = /(?<!BASIC)_CONSTRAINTS/.test(kind);
   return {
     anchorsExpire: kind.includes("WITH_EXPIRATION"),
-    anchorsConstrain: kind.includes("WITH_CONSTRAINTS"),
-    anchorsNeedBasicConstraints: kind.includes("REQUIRE_BASIC_CONSTRAINTS"),
+    anchorsConstrain: constrains,
+    // Said of an anchor whose constraints do not count, it has no effect there.
+    anchorsNeedBasicConstraints: constrains && kind.includes("REQUIRE_BASIC_CONSTRAINTS"),
     directTrust: !leaf ? "none" : kind.includes("REQUIRE_SELF_SIGNED") ? "self-signed" : "any",
   };
 }

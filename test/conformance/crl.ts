@@ -19,12 +19,13 @@ async function runCase(set: StatusSet, blocks: PemBlocks): Promise<{ readonly go
     const crls = find("CRL").map(parseCrl);
     if (certificate === undefined) throw new Error("a case without a certificate");
     const sources: CrlSources = {
-      // This family is of a verifier that knows no indirect CRLs.
+      // This family is of a verifier that knows no indirect CRLs, and looks at a certificate's points where it has some.
       rules: {
         time: Date.parse(set.verify_time),
         tolerance: 0,
         maxAge: 1000 * set.max_age_seconds,
         indirectCrls: false,
+        pointsAlone: true,
         strictCrls: false,
       },
       issuedBy: (issuer) => crls.filter((crl) => crl.issuer.equals(issuer)),

@@ -5,8 +5,9 @@ import { TlsError } from "../../src/errors.ts";
 import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
 import type { PeerIdentity } from "../../src/x509/identity.ts";
 import { matchesHost } from "../../src/x509/names.ts";
-import { rfc5280Profile, webpkiProfile } from "../../src/x509/profiles.ts";
+import { pedanticProfile, rfc5280Profile, webpkiProfile } from "../../src/x509/profiles.ts";
 import { revocationChecker } from "../../src/x509/revocation.ts";
+import type { Profile } from "../../src/x509/rules.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { filesBelow, judge, type Outcome } from "./harness.ts";
 
@@ -29,6 +30,7 @@ interface LimboCase {
   readonly max_chain_depth: number | null;
   readonly expected_result: "SUCCESS" | "FAILURE";
   readonly crls: readonly string[] | null;
+  readonly features: readonly string[];
 }
 
 export async function runLimbo(path: string): Promise<Outcome[]> {
@@ -50,7 +52,7 @@ async function runCase(testcase: LimboCase): Promise<Outcome> {
     const { identity, why } = await judge(
       {
         trust: trustStore(testcase.trusted_certs),
-        profile: id.startsWith("webpki::") ? webpkiProfile : rfc5280Profile,
+        profile: profileOf(testcase),
         purpose: purposes[0] ?? KeyPurpose[role === "server" ? "serverAuth" : "clientAuth"],
         maxCertificates: 200,
         // A case with CRLs is about them, and the family's CRLs are held against the letter of RFC 5280 5.
@@ -77,6 +79,11 @@ async function runCase(testcase: LimboCase): Promise<Outcome> {
     if (!(error instanceof TlsError)) throw error;
     return { id, expected, got: "FAILURE", why: error.message };
   }
+}
+
+function profileOf({ id, features }: LimboCase): Profile {
+  if (id.startsWith("webpki::")) return webpkiProfile;
+  return features.includes("pedantic-rfc5280") ? pedanticProfile : rfc5280Profile;
 }
 
 /** As extended_key_usage spells them; others are OIDs. */

@@ -1,11 +1,11 @@
 /** CRLs as values: what is read, what is refused, and in what time (RFC 5280 5). */
 import { beforeAll, describe, expect, it } from "vitest";
-import { derEncode, Tag } from "../../src/bytes/der.ts";
+import { DerReader, derEncode, Tag } from "../../src/bytes/der.ts";
 import { TlsError } from "../../src/errors.ts";
 import { parseCrl } from "../../src/x509/crl.ts";
 import { parseCertificate } from "../../src/x509/parse.ts";
 import { mutateBytes } from "../fuzz/mutate.ts";
-import { encodeSequence } from "../support/der.ts";
+import { encodeBitString, encodeSequence } from "../support/der.ts";
 import { makeAuthority, makeCertificate, type TestCertificate } from "../support/pki.ts";
 import { Random } from "../support/random.ts";
 import { makeCrl, scope, serialOf, type TestCrlOptions, unknownCritical } from "../support/status.ts";
@@ -116,6 +116,18 @@ describe("a CRL", () => {
     expect(() => parseCrl(der)).toThrow(
       expect.objectContaining({ code: "CRL_PARSE_ERROR", detail: expect.stringMatching(reason) }),
     );
+  });
+
+  it("with a list of revoked certificates that is empty is refused (RFC 5280 5.1.2.6)", async () => {
+    const nobody = derEncode(Tag.sequence);
+    const tbs = new DerReader(await makeCrl({ issuer: root })).sequence().sequence();
+    const parts: Uint8Array[] = [];
+    while (tbs.remaining > 0) parts.push(tbs.raw());
+    // Before the extensions.
+    parts.splice(-1, 0, nobody);
+    const listing = encodeSequence(...parts);
+    const signature = encodeBitString(await root.pair.sign(listing));
+    expect(() => parseCrl(encodeSequence(listing, root.pair.algorithm, signature))).toThrow(/an empty list/);
   });
 
   it("with bytes after it, or with another algorithm inside, is refused", async () => {

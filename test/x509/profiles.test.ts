@@ -8,7 +8,7 @@ import { TlsError } from "../../src/errors.ts";
 import { settle } from "../../src/flow.ts";
 import { generateKeyPair } from "../../src/pki/keys.ts";
 import { KeyPurpose, KeyUsage } from "../../src/x509/certificate.ts";
-import { rfc5280Profile, webpkiProfile } from "../../src/x509/profiles.ts";
+import { pedanticProfile, rfc5280Profile, webpkiProfile } from "../../src/x509/profiles.ts";
 import { strictTls } from "../../src/x509/purposes.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { type TrustVerifierOptions, trustVerifier } from "../../src/x509/verifier.ts";
@@ -158,9 +158,9 @@ describe("both profiles", () => {
   });
 
   const keyId = Uint8Array.of(1, 2, 3);
+  const subjectKeyId = plain("2.5.29.14", derEncode(Tag.octetString, keyId));
   const issuers: [string, string, TestCertificateOptions][] = [
     ["without a subjectKeyIdentifier", "without a subjectKeyIdentifier", { keyIds: false }],
-    ["without keyUsage", "without keyUsage", { keyUsage: 0 }],
     [
       "whose basicConstraints are not critical",
       "basicConstraints are not critical",
@@ -186,6 +186,25 @@ describe("both profiles", () => {
     }
     // What an anchor says about itself does not count where that is agreed.
     expect(judge([leaf], { profile: rfc5280Profile, anchorsConstrain: false }, [authority])).toBe("verified");
+  });
+
+  it("refuse an intermediate without keyUsage or key identifier of its issuer, and leave an anchor both", async () => {
+    const missing: [string, TestCertificateOptions][] = [
+      ["without keyUsage", { keyUsage: 0 }],
+      ["no keyIdentifier in authorityKeyIdentifier", { keyIds: false, extensions: [subjectKeyId] }],
+    ];
+    for (const [reason, options] of missing) {
+      const made = await makeAuthority({ subject: "middle", issuer: root, ...options });
+      const middle = options.keyIds === false ? { ...made, keyId } : made;
+      const leaf = await makeLeaf({ issuer: middle });
+      for (const profile of [rfc5280Profile, webpkiProfile]) {
+        expect(judge([leaf, middle], { profile })).toEqual(refused(reason));
+        expect(judge([leaf], { profile }, [middle])).toBe("verified");
+      }
+      // RFC 5280 4.2.1.1 excepts self-signed certificates alone.
+      const pedantic = judge([leaf], { profile: pedanticProfile }, [middle]);
+      expect(pedantic).toEqual(options.keyIds === false ? refused(reason) : "verified");
+    }
   });
 
   it("refuse a CA without a subject as an end entity", async () => {

@@ -11,7 +11,7 @@ import { KeyUsage } from "../../src/x509/certificate.ts";
 import { type RevocationFetch, type RevocationOptions, revocationChecker } from "../../src/x509/revocation.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { trustVerifier } from "../../src/x509/verifier.ts";
-import { encodeSequence, extension } from "../support/der.ts";
+import { encodeBitString, encodeSequence, extension } from "../support/der.ts";
 import { exchange, failure } from "../support/pair.ts";
 import {
   DAY,
@@ -46,6 +46,16 @@ beforeAll(async () => {
   leaf = await makeCertificate({ issuer: middle });
   rootCrl = await makeCrl({ issuer: root });
 });
+
+/** The same certificate without version and extensions. */
+async function asVersion1(certificate: TestCertificate, issuer: TestCertificate): Promise<TestCertificate> {
+  const tbs = new DerReader(certificate.der).sequence().sequence();
+  const parts: Uint8Array[] = [];
+  while (tbs.remaining > 0) parts.push(tbs.raw());
+  const plain = encodeSequence(...parts.slice(1, -1));
+  const signature = encodeBitString(await issuer.pair.sign(plain));
+  return { ...certificate, der: encodeSequence(plain, issuer.pair.algorithm, signature) };
+}
 
 interface Verification {
   readonly sent?: readonly TestCertificate[];
@@ -150,6 +160,13 @@ describe("CRLs", () => {
   it("for users' certificates alone settle nothing about a CA's", async () => {
     const crls = [await makeCrl({ issuer: root, scope: scope({ user: true }) }), await makeCrl({ issuer: middle })];
     expect(await verify({ crls })).toMatchObject({ code: "DIFFERENT_CRL_SCOPE" });
+  });
+
+  it("for users' certificates alone settle nothing about one of version 1 (RFC 5280 5.2.5)", async () => {
+    const sent = [await asVersion1(await issue({}), middle), middle];
+    expect(await verify({ crls: [rootCrl, await makeCrl({ issuer: middle })] }, { sent })).toBe("good");
+    const crls = [rootCrl, await makeCrl({ issuer: middle, scope: scope({ user: true }) })];
+    expect(await verify({ crls }, { sent })).toMatchObject({ code: "DIFFERENT_CRL_SCOPE" });
   });
 
   it("clear their own issuer's certificate only where its CA has said so", async () => {
