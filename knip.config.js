@@ -11,13 +11,14 @@ export default {
   entry: [
     ...published,
     "bench/main.ts",
+    "src/inspect/page/{main.ts,serve.mjs}",
     "test/{bogo/shim,conformance/main}.ts",
     "test/**/*.test.ts",
     "test/{runtimes,browser}/*-main.ts",
     "test/interop/peers/{node,tool}.mjs",
     "test/node/ca/worker.mjs",
   ],
-  project: ["src/**/*.ts", "test/**/*.{ts,mjs}", "bench/**/*.{ts,mjs}", "vectors/**/*.ts"],
+  project: ["src/**/*.{ts,mjs}", "test/**/*.{ts,mjs}", "bench/**/*.{ts,mjs}", "vectors/**/*.ts"],
   // Not packages: peers that the tests skip, by name, where they are missing, and what they are set up with.
   ignoreBinaries: ["openssl", "gnutls-cli", "dpkg-query", "certutil", "pk12util", "go"],
   // `cloudflare:sockets` is workerd's own.

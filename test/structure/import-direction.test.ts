@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { imports, violations } from "./import-graph.ts";
+import { documentUses, imports, violations } from "./import-graph.ts";
 
 const root = fileURLToPath(new URL("../../src/", import.meta.url));
 const sources = new Map(
@@ -29,6 +29,9 @@ describe("import direction", () => {
     ["cli/main.ts", 'const ca = await import("./ca.ts");'],
     ["cli/ca.ts", 'import "node:fs";\nimport { issue } from "../pki/ca.ts";'],
     ["index.ts", 'export { client } from "./handshake/client.ts";'],
+    ["inspect/page/view/dom.ts", ""],
+    ["inspect/page/run.ts", 'import { client } from "../../handshake/client.ts";'],
+    ["inspect/page/main.ts", 'import { el } from "./view/dom.ts";\nimport { run } from "./run.ts";'],
   ]);
 
   it("accepts a graph that keeps it", () => {
@@ -59,6 +62,8 @@ describe("import direction", () => {
       "Node built-ins are not allowed here",
     ],
     ["of a built-in without prefix", "cli/main.ts", 'import fs from "fs";', "the package has no place in the rules"],
+    ["of the page", "inspect/trace.ts", 'import { run } from "./page/run.ts";', "may import from inspect/page/"],
+    ["of the page's view", "inspect/page/run.ts", 'import "./view/dom.ts";', "may import from inspect/page/view/"],
     ["of nothing", "cli/main.ts", 'import "./absent.ts";', "no such module in src"],
     ["from a new folder", "util/a.ts", 'import "../errors.ts";', "util has no place in the order"],
     ["of a computed name", "cli/main.ts", "await import(name);", "an import must name its module literally"],
@@ -74,5 +79,26 @@ describe("import direction", () => {
       imports('/**\n * import { connect } from "mutls";\n */\n// import "x"\nexport const a = "b"; // from "c"'),
     ).toEqual([]);
     expect(imports('const url = "https://a"; import("./b.ts")')).toEqual(["./b.ts"]);
+  });
+});
+
+describe("a browser's document", () => {
+  it("is touched by the page's view alone, and nothing parses HTML", () => {
+    expect([...sources.keys()].filter((path) => path.startsWith("inspect/page/view/")).length).toBeGreaterThan(5);
+    expect(documentUses(sources)).toEqual([]);
+  });
+
+  it.each([
+    ["engine/engine.ts", 'document.createElement("p")', "document."],
+    ["inspect/page/run.ts", "const node: HTMLElement = make()", "HTMLElement"],
+    ["inspect/page/view/dom.ts", "element.innerHTML = text", "innerHTML"],
+    ["inspect/page/main.ts", "eval(text)", "eval"],
+  ])("is found in %s", (path, text, what) => {
+    expect(documentUses(new Map([[path, text]]))).toEqual([`${path}: ${what}`]);
+  });
+
+  it("is not found where it may be", () => {
+    expect(documentUses(new Map([["inspect/page/view/dom.ts", 'document.createElement("p")']]))).toEqual([]);
+    expect(documentUses(new Map([["engine/engine.ts", "// the document\nconst a = 1;"]]))).toEqual([]);
   });
 });

@@ -29,6 +29,12 @@ const ORDER = [
 /** What may not be imported although it stands before the importer. */
 const FORBIDDEN: readonly { readonly from: string; readonly to: string }[] = [{ from: "handshake", to: "record" }];
 
+/** Folders that only the named modules may import: the web page, in which what touches the document stands by itself. */
+const PRIVATE: readonly { readonly folder: string; readonly importers: readonly string[] }[] = [
+  { folder: "inspect/page/", importers: ["inspect/page/"] },
+  { folder: "inspect/page/view/", importers: ["inspect/page/view/", "inspect/page/main.ts"] },
+];
+
 /** Packages that only the named folders may import. Any other package is refused. */
 const PACKAGES: readonly { readonly name: RegExp; readonly folders: readonly string[] }[] = [
   { name: /^@noble\//, folders: ["crypto"] },
@@ -56,18 +62,37 @@ export function violations(sources: Sources): string[] {
   return found;
 }
 
+/** Modules of the page that may touch the document. */
+const WITH_DOCUMENT = /^inspect\/page\/(view\/|main\.ts$)/;
+const DOCUMENT = /\b(?:document\.|HTML\w*Element\b|KeyboardEvent\b|MouseEvent\b)/;
+/** Whoever has these would parse text from elsewhere as HTML, or run it. */
+const PARSES = /\b(?:innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|DOMParser|document\.write|eval)\b/;
+
+/** Modules that use a browser's document and may not, or parse HTML, which none may, as `path: what`. */
+export function documentUses(sources: Sources): string[] {
+  return [...sources].flatMap(([path, text]) => {
+    const code = withoutComments(text);
+    const found = PARSES.exec(code)?.[0] ?? (WITH_DOCUMENT.test(path) ? undefined : DOCUMENT.exec(code)?.[0]);
+    return found === undefined ? [] : [`${path}: ${found}`];
+  });
+}
+
 /** The specifiers that `text` imports, re-exports or names in a type; `undefined` for a computed one. */
 export function imports(text: string): (string | undefined)[] {
-  const code = text.replace(
-    /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
-    (_, literal: string | undefined) => literal ?? " ",
-  );
+  const code = withoutComments(text);
   const found: (string | undefined)[] = [];
   for (const match of code.matchAll(/^[ \t]*(?:import|export)\b[^;"'`=]*?\bfrom\s*(["'])(.+?)\1/gm))
     found.push(match[2]);
   for (const match of code.matchAll(/^[ \t]*import\s*(["'])(.+?)\1/gm)) found.push(match[2]);
   for (const match of code.matchAll(/\b(?:import|require)\s*\(\s*(?:(["'])([^"']+)\1\s*[,)])?/g)) found.push(match[2]);
   return found;
+}
+
+function withoutComments(text: string): string {
+  return text.replace(
+    /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    (_, literal: string | undefined) => literal ?? " ",
+  );
 }
 
 function broken(path: string, specifier: string, sources: Sources): string | undefined {
@@ -86,6 +111,10 @@ function broken(path: string, specifier: string, sources: Sources): string | und
   if (!sources.has(target)) return "no such module in src";
   const to = folder(target);
   if (ORDER.indexOf(to as (typeof ORDER)[number]) > rank) return `${from} stands before ${to}`;
+  const closed = PRIVATE.find(
+    ({ folder, importers }) => target.startsWith(folder) && !importers.some((importer) => path.startsWith(importer)),
+  );
+  if (closed !== undefined) return `only ${closed.importers.join(", ")} may import from ${closed.folder}`;
   if (FORBIDDEN.some((pair) => pair.from === from && pair.to === to)) return `${from} never imports ${to}`;
   return undefined;
 }

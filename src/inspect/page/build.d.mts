@@ -1,0 +1,2 @@
+/** The page's files by their paths. */
+export function buildPage(): Promise<Map<string, Uint8Array>>;
