@@ -37,8 +37,7 @@ export async function servePage(script: string): Promise<Served> {
     );
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const browser = await chromium.launch({ executablePath, headless: true, args: ARGS });
-  console.info(`Chromium ${browser.version()}`);
+  const browser = await launch();
   return {
     browser,
     address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
@@ -47,4 +46,11 @@ export async function servePage(script: string): Promise<Served> {
       server.close();
     },
   };
+}
+
+/** A browser that calls nobody by itself. */
+export async function launch(): Promise<Browser> {
+  const browser = await chromium.launch({ executablePath, headless: true, args: ARGS });
+  console.info(`Chromium ${browser.version()}`);
+  return browser;
 }
