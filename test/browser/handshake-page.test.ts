@@ -132,6 +132,7 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
     expect(new URL(page.url()).hash).toBe("#fault=wrong-finished-server");
     expect(await page.locator(".fate").allInnerTexts()).toEqual(["changed"]);
     expect(await page.locator(".byte.changed").count()).toBe(1);
+    expect(await page.locator(".detail").innerText()).toContain("As it was sent");
     expect(await selectedField(page)).toMatch(/^verify_data/);
     expect(await page.locator("#ends").innerText()).toContain("ERR_SSL_DIGEST_CHECK_FAILED");
     await page.goBack();

@@ -187,6 +187,8 @@ describe("a byte changed on its way", () => {
       [byte.offset],
     ]);
     expect(pathTo(entry?.tree as TreeNode, byte.offset).length).toBeGreaterThan(1);
+    const before = conversationOf("", stage.run(), DEFAULT_CHOICES.suite).flights.flatMap(({ entries }) => entries);
+    expect(entry?.sent).toEqual(before.find(({ id }) => id === entry?.id)?.opened);
   });
 
   it("in a record's padding becomes its type", async () => {

@@ -30,6 +30,8 @@ export interface Entry {
   readonly fate: Fate;
   /** Offsets of bytes that are not as they were sent. */
   readonly changed: ReadonlySet<number>;
+  /** `opened` as it was sent, where it has kept its length: then places are the same. */
+  readonly sent: Uint8Array | undefined;
 }
 
 /** Records that one side sends in a row. */
@@ -128,6 +130,7 @@ export function entriesOf(wire: readonly TraceItem[], passed: readonly Passed[] 
       opened,
       fate,
       changed: one === undefined ? new Set() : changedBytes(one, record, opened),
+      sent: one?.original?.wire.length === opened.length ? openedBytes(named(one.original)) : undefined,
     });
   }
   return entries;

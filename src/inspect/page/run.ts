@@ -204,9 +204,8 @@ export class Stage {
       observer,
     };
     const config = { ...resolveServer(options), sources };
-    return new TlsEngine("server", (effects) => serverHandshake(config, effects), resolveLimits(options), {
-      ...serverAftermath(config),
-    });
+    const aftermath = serverAftermath(config);
+    return new TlsEngine("server", (effects) => serverHandshake(config, effects), resolveLimits(options), aftermath);
   }
 }
 

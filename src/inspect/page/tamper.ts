@@ -12,7 +12,7 @@ import type { Passing, PlainRecord, Tampering } from "./middle.ts";
 const { handshake, application_data } = ContentType.codes;
 const HEADER = 5;
 
-/** What becomes of a message: nothing, another, several. */
+/** What becomes of a message: another, or several. */
 export type Change = (message: Uint8Array) => Uint8Array | readonly Uint8Array[];
 
 /** The messages of this name from this side, changed; the rest of their record stays. */
@@ -24,6 +24,19 @@ export function inMessage(from: Side, name: HandshakeName, change: Change): Tamp
       if (!messages.some((message) => nameOf(message) === name)) return undefined;
       const changed = messages.flatMap((message) => (nameOf(message) === name ? change(message) : message));
       return [{ ...record, content: join(changed) }];
+    },
+  };
+}
+
+/** The messages of these names from this side, left out. */
+export function leavingOut(from: Side, ...names: readonly HandshakeName[]): Tampering {
+  const isLeftOut = (message: Uint8Array) => names.includes(nameOf(message) as HandshakeName);
+  return {
+    plain(record) {
+      if (record.from !== from || record.type !== handshake) return undefined;
+      const messages = split(record.content);
+      if (!messages.some(isLeftOut)) return undefined;
+      return [{ ...record, content: join(messages.filter((message) => !isLeftOut(message))) }];
     },
   };
 }

@@ -1,8 +1,16 @@
 /** Faults of the negotiation: what a hello or its answer may not say, and what it must not leave out. */
 import { concat } from "../../../bytes/bytes.ts";
 import type { ExtensionName } from "../../../codec/extensions.ts";
-import type { ClientHello, EncryptedExtensions, ServerHello } from "../../../codec/messages.ts";
-import { retryRandom } from "../../../codec/messages.ts";
+import {
+  type ClientHello,
+  type EncryptedExtensions,
+  encodeMessage,
+  HANDSHAKE_HEADER_LENGTH,
+  HelloRetryRequest,
+  retryRandom,
+  ServerHello,
+} from "../../../codec/messages.ts";
+import { decode } from "../../../codec/schema.ts";
 import type { AlertName, CauseCode } from "../../../errors.ts";
 import type { StateName } from "../../../flow.ts";
 import type { Difference } from "../run.ts";
@@ -54,18 +62,13 @@ const twice = <E>(block: readonly E[]): readonly E[] => [...block, ...block.slic
 const SENTINEL = Uint8Array.of(0x44, 0x4f, 0x57, 0x4e, 0x47, 0x52, 0x44, 0x01);
 
 /** A HelloRetryRequest for the group that a share was sent for. */
-function retryForTheSame(hello: ServerHello): Uint8Array {
-  const extensions = [raw("supported_versions", 3, 4), raw("key_share", 0, 29)];
-  return edited("hello_retry_request", () => ({ ...hello, random: retryRandom(), extensions }))(
-    EMPTY_RETRY,
-  ) as Uint8Array;
+function retryForTheSame(message: Uint8Array): Uint8Array {
+  return encodeMessage("hello_retry_request", HelloRetryRequest, {
+    ...decode(ServerHello, message.subarray(HANDSHAKE_HEADER_LENGTH)),
+    random: retryRandom(),
+    extensions: [raw("supported_versions", 3, 4), raw("key_share", 0, 29)],
+  });
 }
-
-/** What `edited` decodes before it is replaced. */
-const EMPTY_RETRY = rawMessage(
-  2,
-  concat(Uint8Array.of(3, 3), retryRandom(), Uint8Array.of(0, 0x13, 1, 0, 0, 6, 0, 43, 0, 2, 3, 4)),
-);
 
 export const HELLO_FAULTS: FaultGroup = {
   title: "Negotiation",
@@ -258,16 +261,7 @@ export const HELLO_FAULTS: FaultGroup = {
         "In place of the ServerHello comes a HelloRetryRequest for the very group that the client sent a share for.",
       section: "RFC 8446 4.1.4",
       needs: { group: "x25519", retry: "no" },
-      difference: () => ({
-        tampering: inMessage("server", "server_hello", (message) => {
-          let retry = message;
-          edited("server_hello", (hello) => {
-            retry = retryForTheSame(hello);
-            return hello;
-          })(message);
-          return retry;
-        }),
-      }),
+      difference: () => ({ tampering: inMessage("server", "server_hello", retryForTheSame) }),
       by: "client",
       stage: "WAIT_SH",
       code: "ERR_TLS_ILLEGAL_PARAMETER",

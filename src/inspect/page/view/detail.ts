@@ -20,7 +20,7 @@ export function detail(
   offset: number,
   change: ((byte: ByteChange) => void) | undefined,
 ): HTMLElement {
-  const { opened, record } = entry;
+  const { opened, record, sent, changed } = entry;
   const { start, end, name, value, note, section } = node;
   const plain = opened.subarray(start, end);
   const isText = plain.length > 3 && plain.every((byte) => byte >= 0x20 && byte < 0x7f);
@@ -51,6 +51,9 @@ export function detail(
             ...fact("Secret", `${record.secret}, sequence number ${record.sequence}`),
           ]),
       ...(isText ? fact("As text", quote(plain)) : []),
+      ...(sent !== undefined && [...changed].some((at) => at >= start && at < end)
+        ? fact("As it was sent", hexText(sent.subarray(start, end), MOST), "hex")
+        : []),
     ),
     change !== undefined && entry.sentNumber > 0 && changeForm(entry, node, offset, change),
   );
