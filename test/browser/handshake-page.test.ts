@@ -64,6 +64,8 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
     return page;
   }
 
+  /** A machine that is busy with other things takes its time. */
+  const eventually = <T>(look: () => T, message = "") => expect.poll(look, { timeout: 15_000, message });
   const verdict = (page: Page) => page.locator("body:not([aria-busy]) .verdict").innerText();
   const selectedField = (page: Page) =>
     page.locator('[role="treeitem"][aria-selected="true"]').getAttribute("aria-label");
@@ -99,7 +101,7 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
     expect(await selectedField(page)).toBe("legacy_version, TLS 1.2 (0x0303), 2 bytes from 9");
     expect(await selectedBytes(page)).toBe("0303");
     expect(await page.locator(".detail").innerText()).toContain("RFC 8446 4.1.2");
-    await expect.poll(() => new URL(page.url()).hash).toBe("#at=c1.9");
+    await eventually(() => new URL(page.url()).hash).toBe("#at=c1.9");
   });
 
   it("shows a protected record decrypted and as on the wire", async () => {
@@ -126,17 +128,17 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
   it("breaks the handshake by a fault from the list, and tells who noticed", async () => {
     const page = await open();
     await page.getByLabel("Break").selectOption("wrong-finished-server");
-    await expect
-      .poll(() => verdict(page))
-      .toBe("In state WAIT_FINISHED, the client refuses and sends the alert decrypt_error.");
+    await eventually(() => verdict(page)).toBe(
+      "In state WAIT_FINISHED, the client refuses and sends the alert decrypt_error.",
+    );
     expect(new URL(page.url()).hash).toBe("#fault=wrong-finished-server");
     expect(await page.locator(".fate").allInnerTexts()).toEqual(["changed"]);
     expect(await page.locator(".byte.changed").count()).toBe(1);
-    expect(await page.locator(".detail").innerText()).toContain("As it was sent");
+    expect(await page.locator(".detail").innerText()).toMatch(/byte \d+ was sent as [0-9a-f]{2}/);
     expect(await selectedField(page)).toMatch(/^verify_data/);
     expect(await page.locator("#ends").innerText()).toContain("ERR_SSL_DIGEST_CHECK_FAILED");
     await page.goBack();
-    await expect.poll(() => verdict(page)).toMatch(/^Both ends are connected/);
+    await eventually(() => verdict(page)).toMatch(/^Both ends are connected/);
   });
 
   it("breaks the handshake by any byte", async () => {
@@ -147,7 +149,7 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
     await page.getByLabel("Make it").fill("63");
     await page.getByRole("button", { name: "and run again" }).click();
     const refusal = "In state WAIT_FINISHED, the client refuses and sends the alert unexpected_message.";
-    await expect.poll(() => verdict(page)).toBe(refusal);
+    await eventually(() => verdict(page)).toBe(refusal);
     expect(new URL(page.url()).hash).toMatch(/^#byte=s3\.\d+\.63/);
   });
 
@@ -158,9 +160,7 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
         location.hash = hash;
       }, `#fault=${name}`);
       const said = alert === undefined ? "sends no alert: there is nobody to read it" : `sends the alert ${alert}`;
-      await expect
-        .poll(() => verdict(page), { message: name })
-        .toBe(`In state ${stage}, the ${by} refuses and ${said}.`);
+      await eventually(() => verdict(page), name).toBe(`In state ${stage}, the ${by} refuses and ${said}.`);
     }
   }, 120_000);
 
@@ -184,7 +184,7 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
   ])("shows RFC 8448 %s", async (section, records) => {
     const page = await open();
     await page.getByLabel("Handshake", { exact: true }).selectOption(section);
-    await expect.poll(() => verdict(page)).toMatch(new RegExp(`^RFC 8448 ${section}, `));
+    await eventually(() => verdict(page)).toMatch(new RegExp(`^RFC 8448 ${section}, `));
     expect(await page.locator(".record-button").count()).toBe(records);
     expect(await page.locator(".change").count()).toBe(0);
     expect(await page.getByLabel("Break").isDisabled()).toBe(true);
@@ -240,7 +240,7 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
     expect(await page.locator("img").count()).toBe(0);
     await page.getByLabel("ALPN").fill("ünsendable");
     await page.getByLabel("ALPN").press("Tab");
-    await expect.poll(() => verdict(page)).toBe("This handshake cannot be shown.");
+    await eventually(() => verdict(page)).toBe("This handshake cannot be shown.");
     expect(await page.locator("#outcome").innerText()).toContain("is not 1 to 255 ASCII characters");
   });
 
@@ -277,11 +277,11 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
     };
     const before = await random();
     await page.getByLabel("Break").selectOption("flipped-bit");
-    await expect.poll(() => verdict(page)).toContain("bad_record_mac");
+    await eventually(() => verdict(page)).toContain("bad_record_mac");
     await page.locator("#record-c1").click();
     expect(await random()).toBe(before);
     await page.getByRole("button", { name: "Run again", exact: true }).click();
     await page.locator("#record-c1").click();
-    await expect.poll(random).not.toBe(before);
+    await eventually(random).not.toBe(before);
   });
 });

@@ -6,6 +6,8 @@ import { el, hexText, sectionLink } from "./dom.ts";
 
 /** Bytes of a field that are spelled out. */
 const MOST = 48;
+/** Changed bytes that are spelled out. */
+const MOST_CHANGES = 8;
 const HEADER = 5;
 
 /**
@@ -51,11 +53,25 @@ export function detail(
             ...fact("Secret", `${record.secret}, sequence number ${record.sequence}`),
           ]),
       ...(isText ? fact("As text", quote(plain)) : []),
-      ...(sent !== undefined && [...changed].some((at) => at >= start && at < end)
-        ? fact("As it was sent", hexText(sent.subarray(start, end), MOST), "hex")
-        : []),
+      ...(sent === undefined ? [] : changes(node, changed, sent)),
     ),
-    change !== undefined && entry.sentNumber > 0 && changeForm(entry, node, offset, change),
+    change !== undefined && keepsPlaces(entry) && changeForm(entry, node, offset, change),
+  );
+}
+
+/** A byte's place is that in the record as it is sent: it must be the same in the one that is shown. */
+function keepsPlaces({ fate, sent }: Entry): boolean {
+  return fate === "as sent" || fate === "protected anew" || sent !== undefined;
+}
+
+/** Bytes of this field that are not as they were sent. */
+function changes({ start, end }: TreeNode, changed: ReadonlySet<number>, sent: Uint8Array): HTMLElement[] {
+  const here = [...changed].filter((at) => at >= start && at < end);
+  if (here.length === 0) return [];
+  const told = here.slice(0, MOST_CHANGES).map((at) => `byte ${at} was sent as ${hexText(sent.subarray(at, at + 1))}`);
+  return fact(
+    "Changed",
+    told.join(", ") + (here.length > MOST_CHANGES ? `, and ${here.length - MOST_CHANGES} more` : ""),
   );
 }
 
