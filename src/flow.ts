@@ -72,6 +72,11 @@ export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown }).then === "function";
 }
 
+/** What `next` makes of `value`: at once, or when it comes. */
+export function after<T, U>(value: Awaitable<T>, next: (value: T) => U): Awaitable<U> {
+  return isPromiseLike(value) ? (value as PromiseLike<T>).then(next) : next(value);
+}
+
 /**
  * The result of `value`, suspending only when it is a promise.
  *

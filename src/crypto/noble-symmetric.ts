@@ -1,34 +1,31 @@
 /** Hashes, AES-GCM and randomness that run anywhere and answer at once: noble's, for providers without native ones. */
 import { gcm } from "@noble/ciphers/aes.js";
 import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 as nobleSha256, sha384 as nobleSha384, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
+import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import type { CipherSuiteName } from "../codec/registry.ts";
 import { fault } from "../errors.ts";
-import type { Aead, CipherSuite, CryptoProvider, Hash, HashName, HashState } from "./provider.ts";
+import type { CipherSuite, Hash, HashName, HashState, PromptAead } from "./provider.ts";
 
-export const NOBLE_HASHES = { sha256: nobleSha256, sha384: nobleSha384, sha512: nobleSha512 };
+export const NOBLE_HASHES = { sha256, sha384, sha512 };
 type NobleHash = (typeof NOBLE_HASHES)[HashName];
 
-/** Hashes, and the suites that they are enough for. */
-export interface Symmetric {
-  readonly hashes: CryptoProvider["hashes"];
-  readonly suites: readonly CipherSuite[];
-}
-
 /** Every hash, and the suites over AES-GCM. */
-export function nobleSymmetric(): Symmetric {
-  const { hashes, suites } = mandatorySymmetric();
-  const sha384 = nobleHash("sha384", nobleSha384);
-  return {
-    hashes: { ...hashes, sha384, sha512: nobleHash("sha512", nobleSha512) },
-    suites: [...suites, nobleSuite("TLS_AES_256_GCM_SHA384", sha384, 32, gcm)],
+export function nobleSymmetric() {
+  const hashes = {
+    sha256: nobleHash("sha256", sha256),
+    sha384: nobleHash("sha384", sha384),
+    sha512: nobleHash("sha512", sha512),
   };
+  const suites = [
+    nobleSuite("TLS_AES_128_GCM_SHA256", hashes.sha256, 16, gcm),
+    nobleSuite("TLS_AES_256_GCM_SHA384", hashes.sha384, 32, gcm),
+  ];
+  return { hashes, suites };
 }
 
-/** The one suite that everybody has (RFC 8446 9.1), with its hash. */
-export function mandatorySymmetric(): Symmetric {
-  const sha256 = nobleHash("sha256", nobleSha256);
-  return { hashes: { sha256 }, suites: [nobleSuite("TLS_AES_128_GCM_SHA256", sha256, 16, gcm)] };
+/** The one hash that everybody has (RFC 8446 9.1), without the others in a bundle. */
+export function nobleSha256(): Hash {
+  return nobleHash("sha256", sha256);
 }
 
 /** The most that `getRandomValues` gives at once. */
@@ -75,7 +72,7 @@ export function nobleSuite(name: CipherSuiteName, hash: Hash, keyLength: number,
     name,
     hash,
     keyLength,
-    aead(key): Aead {
+    aead(key): PromptAead {
       if (key.length !== keyLength) throw fault("ERR_TLS_INTERNAL", `a key of ${key.length} bytes for ${name}`);
       return {
         seal(nonce, additionalData, plaintext, target) {

@@ -22,8 +22,12 @@ export interface Hash {
   hmac(key: Uint8Array, data: Uint8Array): Uint8Array;
 }
 
-/** One direction's keyed AEAD. `seal` and `open` are synchronous: handshake records never wait. */
-export interface Aead {
+/** One direction's keyed AEAD. One that answers later has every record wait for it, those of the handshake too. */
+export type Aead = PromptAead | LateAead;
+
+/** An AEAD whose `seal` and `open` are synchronous: handshake records never wait. */
+export interface PromptAead {
+  readonly late?: undefined;
   /**
    * Ciphertext with its tag.
    *
@@ -37,14 +41,22 @@ export interface Aead {
   readonly bulk?: BulkAead | undefined;
 }
 
-/** The same AEAD under the same key, answering later. Several calls may be in flight; their user keeps the order. */
-export interface BulkAead {
+/**
+ * An AEAD that answers later only. Several calls may be in flight; their user keeps the order. What is passed is the
+ * caller's again when a call returns: what is needed longer is copied.
+ */
+export interface LateAead {
+  readonly late: true;
+  /** Ciphertext with its tag, a fresh array. */
+  seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array>;
+  /** The plaintext, a fresh array, or `undefined` when the tag does not match. */
+  open(nonce: Uint8Array, additionalData: Uint8Array, ciphertext: Uint8Array): Promise<Uint8Array | undefined>;
+}
+
+/** The same AEAD under the same key as one that answers at once. */
+export interface BulkAead extends LateAead {
   /** Plaintext bytes from which this is the faster way. */
   readonly threshold: number;
-  /** The plaintext stays as it is until the promise settles; nonce and additional data are copied. */
-  seal(nonce: Uint8Array, additionalData: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array>;
-  /** Likewise; `undefined` when the tag does not match. */
-  open(nonce: Uint8Array, additionalData: Uint8Array, ciphertext: Uint8Array): Promise<Uint8Array | undefined>;
 }
 
 /** A TLS 1.3 cipher suite, RFC 8446 B.4. */

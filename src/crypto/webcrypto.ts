@@ -1,16 +1,14 @@
 /**
  * The provider over WebCrypto: native speed in browsers, Workers, Deno, Bun and Node. Each awaited call costs 0.1 to
  * 0.2 ms whatever its size, so hashes, HKDF and small records are noble's, and answer at once; key agreement,
- * signatures and large records are the platform's.
+ * signatures and large records are the platform's. The lean provider leaves all records to it.
  */
 import { fault, TlsError } from "../errors.ts";
 import type { Awaitable } from "../flow.ts";
 import { checkShare } from "./groups.ts";
 import { COORDINATE_LENGTH, type Curve } from "./keys.ts";
-import { mandatorySymmetric, nobleSymmetric, platformRandom, type Symmetric } from "./noble-symmetric.ts";
+import { nobleSha256, nobleSymmetric, platformRandom } from "./noble-symmetric.ts";
 import type {
-  Aead,
-  BulkAead,
   CipherSuite,
   CryptoProvider,
   Encapsulation,
@@ -22,6 +20,7 @@ import type {
   SignatureAlgorithm,
 } from "./provider.ts";
 import { algorithmFits, signatureLengthFits } from "./signatures.ts";
+import { platformAesGcm } from "./webcrypto-aes.ts";
 import {
   ecdsaSignatureFromDer,
   PublicKeyCache,
@@ -78,12 +77,14 @@ export interface WebCryptoProvider extends CryptoProvider {
  * ```
  */
 export function createWebCryptoProvider(options: WebCryptoProviderOptions = {}): WebCryptoProvider {
-  return providerWith(options, nobleSymmetric());
+  const { hashes, suites } = nobleSymmetric();
+  return providerWith(options, hashes, (platform) => suites.map((suite) => platformAesGcm(platform, suite, suite)));
 }
 
 /**
- * A provider over WebCrypto with TLS_AES_128_GCM_SHA256 alone, the cipher suite that everybody must have (RFC 8446 9.1): a
- * bundle has no SHA-384 then, which takes two and a half kilobytes. What lean clients have by default.
+ * A provider over WebCrypto with TLS_AES_128_GCM_SHA256 alone, the cipher suite that everybody must have (RFC 8446 9.1),
+ * and every record in WebCrypto, unless a fallback has that suite: a bundle has neither SHA-384 nor AES of its own then,
+ * which take six kilobytes; each record costs an awaited call. What lean clients have by default.
  *
  * @throws TlsError `ERR_TLS_OPTION` when the size is not a non-negative integer.
  *
@@ -95,10 +96,17 @@ export function createWebCryptoProvider(options: WebCryptoProviderOptions = {}):
  * ```
  */
 export function createLeanProvider(options: WebCryptoProviderOptions = {}): WebCryptoProvider {
-  return providerWith(options, mandatorySymmetric());
+  const sha256 = nobleSha256();
+  const suite = { name: "TLS_AES_128_GCM_SHA256", hash: sha256, keyLength: 16 } as const;
+  const prompt = options.fallback?.suites.find(({ name }) => name === suite.name);
+  return providerWith(options, { sha256 }, (platform) => [platformAesGcm(platform, suite, prompt)]);
 }
 
-function providerWith(options: WebCryptoProviderOptions, { hashes, suites }: Symmetric): WebCryptoProvider {
+function providerWith(
+  options: WebCryptoProviderOptions,
+  hashes: CryptoProvider["hashes"],
+  suitesOn: (platform: WebCryptoPlatform) => readonly CipherSuite[],
+): WebCryptoProvider {
   const { fallback, keyCacheSize = 256 } = options;
   if (!Number.isSafeInteger(keyCacheSize) || keyCacheSize < 0) {
     throw fault("ERR_TLS_OPTION", `keyCacheSize ${keyCacheSize}`);
@@ -124,7 +132,7 @@ function providerWith(options: WebCryptoProviderOptions, { hashes, suites }: Sym
     random: platformRandom,
     hashes,
     // Not noble's order: large records are WebCrypto's, which has AES only.
-    suites: [...suites.map((suite) => withBulk(suite, platform)), ...chaCha20(platform, fallback)],
+    suites: [...suitesOn(platform), ...chaCha20(platform, fallback)],
     groups,
     verify: (key, algorithm, message, signature) =>
       verify(platform, keys, fallback, key, algorithm, message, signature),
@@ -325,9 +333,6 @@ async function importedKey(
   }
 }
 
-/** Plaintext bytes from which WebCrypto is faster than noble, measured with eight records in flight. */
-const BULK_THRESHOLD = 4096;
-
 /** The fallback's, if there is one: half as much code again as AES-GCM, which everybody must have (RFC 8446 9.1). */
 function chaCha20(platform: WebCryptoPlatform, fallback: CryptoProvider | undefined): readonly CipherSuite[] {
   const suite = fallback?.suites.find(({ name }) => name === "TLS_CHACHA20_POLY1305_SHA256");
@@ -337,60 +342,4 @@ function chaCha20(platform: WebCryptoPlatform, fallback: CryptoProvider | undefi
     return suite.aead(key);
   };
   return [{ ...suite, aead }];
-}
-
-function withBulk(suite: CipherSuite, platform: WebCryptoPlatform): CipherSuite {
-  return {
-    ...suite,
-    aead(key) {
-      const aead = suite.aead(key);
-      return platform.has("AES-GCM") === false ? aead : { ...aead, bulk: bulkAead(platform, aead, key) };
-    },
-  };
-}
-
-function bulkAead(platform: WebCryptoPlatform, aead: Aead, key: Uint8Array): BulkAead {
-  let imported: Promise<CryptoKey> | undefined;
-  /** Once it is there, records go to WebCrypto in the call that brings them. */
-  let ready: CryptoKey | undefined;
-  const handle = async (subtle: SubtleCrypto): Promise<CryptoKey> => {
-    imported ??= subtle.importKey("raw", source(key), "AES-GCM", false, ["encrypt", "decrypt"]);
-    ready = await imported;
-    return ready;
-  };
-  const parameters = (nonce: Uint8Array, additionalData: Uint8Array): AesGcmParams => ({
-    name: "AES-GCM",
-    iv: new Uint8Array(nonce),
-    additionalData: new Uint8Array(additionalData),
-    tagLength: 128,
-  });
-  return {
-    threshold: BULK_THRESHOLD,
-    seal(nonce, additionalData, plaintext) {
-      const how = parameters(nonce, additionalData);
-      const own = source(plaintext);
-      return platform.use(
-        "AES-GCM",
-        async (subtle) => new Uint8Array(await subtle.encrypt(how, ready ?? (await handle(subtle)), own)),
-        () => aead.seal(how.iv as Uint8Array, how.additionalData as Uint8Array, own),
-      );
-    },
-    open(nonce, additionalData, ciphertext) {
-      const how = parameters(nonce, additionalData);
-      const own = source(ciphertext);
-      return platform.use(
-        "AES-GCM",
-        async (subtle) => {
-          const key = ready ?? (await handle(subtle));
-          try {
-            return new Uint8Array(await subtle.decrypt(how, key, own));
-          } catch (error) {
-            if (error instanceof Error && error.name === "OperationError") return undefined;
-            throw error;
-          }
-        },
-        () => aead.open(how.iv as Uint8Array, how.additionalData as Uint8Array, own),
-      );
-    },
-  };
 }

@@ -253,11 +253,12 @@ export class TlsEngine {
   takeOutputs(): Uint8Array[] {
     if (!this.#connection.run.running && this.#connection.error === undefined)
       this.#connection.guard(() => this.#connection.outbound.pay());
-    if (this.#connection.result !== undefined) this.#connection.flightTaken = true;
     let output: Uint8Array[] = [];
     this.#connection.guard(() => {
       output = this.#connection.outgoing.take();
     });
+    if (this.#connection.result !== undefined && !this.#connection.outgoing.flightBusy)
+      this.#connection.flightTaken = true;
     // Protection that has failed meanwhile is found here and nowhere else.
     if (this.#connection.events.waiting) this.#connection.settle();
     return output;

@@ -1,4 +1,7 @@
-/** Records as they come in: opened under the keys in force, in order, large ones several at a time where that is faster. */
+/**
+ * Records as they come in: opened under the keys in force and handed on in order, though protection may answer later. Up
+ * to eight are under way then; but where keys may change with what a record holds, and it cannot be known which, one.
+ */
 import { wipe } from "../bytes/bytes.ts";
 import { ContentType } from "../codec/registry.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
@@ -35,10 +38,13 @@ interface EarlyDataSkip {
   left: number;
 }
 
-interface Opened extends OpenedRecord {
+/** What has become of a record. */
+interface Outcome {
   readonly wire: WireRecord;
   /** `undefined` for what came in the clear. */
   readonly sequence: number | undefined;
+  /** `undefined` for early data that nobody will read. */
+  readonly opened: OpenedRecord | undefined;
 }
 
 export class IncomingRecords {
@@ -49,14 +55,16 @@ export class IncomingRecords {
   #generation = 0;
   #opener: RecordOpener | undefined;
   #secret: Uint8Array | undefined;
-  readonly #results: OrderedResults<Opened>;
+  readonly #results: OrderedResults<Outcome>;
   /** The wire bytes of what is in `#results`: a key change among them makes them be opened again. */
   #inFlight: WireRecord[] = [];
+  /** Memory of records that were in flight, for the next ones. */
+  #spare: Uint8Array[] = [];
   #skipping: EarlyDataSkip | undefined;
   /** Bytes of TLSInnerPlaintext. */
   #limit = Number.POSITIVE_INFINITY;
   #longest = 0;
-  /** The last record opened ahead holds no application data: what it does to keys comes first. */
+  /** The last record opened ahead holds no application data, or may not: what it does to keys comes first. */
   #held = false;
 
   /** @param onReady - Called when {@link IncomingRecords.next} has a record it did not have before. */
@@ -89,22 +97,27 @@ export class IncomingRecords {
   /** The next record, decrypted, if it is there whole. */
   next(): InboundRecord | undefined {
     for (;;) {
-      if (this.#results.length >= MAX_IN_FLIGHT || this.#held) break;
-      const record = this.#nextOnWire();
-      if (record === undefined) break;
-      if (this.#skipping !== undefined) {
-        const opened = this.#openOrSkip(record, this.#skipping);
-        if (opened === undefined) continue;
-        return this.#observed(opened);
+      const record = this.#held || this.#results.length >= MAX_IN_FLIGHT ? undefined : this.#nextOnWire();
+      if (record !== undefined && (this.#results.length > 0 || this.#isLate(record))) {
+        this.#openAhead(this.#owned(record));
+        continue;
       }
-      if (this.#results.length === 0 && !this.#isBulk(record)) return this.#observed(this.#open(record));
-      this.#openAhead({ ...record, ...copied(record.bytes) });
+      const outcome = record === undefined ? this.#shift() : this.#open(record);
+      if (outcome === undefined) return undefined;
+      const inbound = this.#pass(outcome);
+      if (inbound !== undefined) return inbound;
     }
-    const opened = this.#results.shift();
-    if (opened === undefined) return undefined;
+  }
+
+  /** The first of those opened ahead, if it is done. */
+  #shift(): Outcome | undefined {
+    const outcome = this.#results.shift();
+    if (outcome === undefined) return undefined;
     this.#inFlight.shift();
     if (this.#results.length === 0) this.#held = false;
-    return this.#observed(opened);
+    // What an observer was given is not written to again while it looks at it.
+    if (this.#observer === undefined) this.#spare.push(outcome.wire.bytes);
+    return outcome;
   }
 
   /** What is wrong with a record's header is found in its turn: those before it are good. */
@@ -184,59 +197,63 @@ export class IncomingRecords {
     this.#opener?.wipe();
     this.#results.clear();
     this.#inFlight = [];
+    this.#spare = [];
   }
 
-  #isBulk(record: WireRecord): boolean {
-    if (this.#epoch !== "application" || record.type !== application_data) return false;
-    return record.fragment.length >= (this.#opener?.bulkThreshold ?? Number.POSITIVE_INFINITY);
+  #isLate({ type, fragment }: WireRecord): boolean {
+    if (type !== application_data) return false;
+    return this.#opener?.isLate(this.#epoch === "application", fragment.length) ?? false;
   }
 
-  #open(wire: WireRecord): Opened {
-    if (this.#opener === undefined || wire.type !== application_data) {
-      return { wire, sequence: undefined, type: wire.type, content: wire.fragment, padding: 0 };
+  /** A record in memory of its own. */
+  #owned({ type, bytes }: WireRecord): WireRecord {
+    const spare = this.#spare.pop();
+    const memory = spare === undefined || spare.buffer.byteLength < bytes.length ? new Uint8Array(bytes.length) : spare;
+    const own = new Uint8Array(memory.buffer, 0, bytes.length);
+    own.set(bytes);
+    return { type, bytes: own, fragment: own.subarray(RECORD_HEADER_LENGTH) };
+  }
+
+  #open(wire: WireRecord): Outcome {
+    const opener = this.#opener;
+    if (wire.type !== application_data) return inTheClear(wire);
+    if (this.#skipping === undefined) {
+      if (opener === undefined) return inTheClear(wire);
+      const sequence = opener.records;
+      return { wire, sequence, opened: opener.open(wire) };
     }
-    const sequence = this.#opener.records;
-    return { wire, sequence, ...this.#opener.open(wire) };
+    this.#assertBetweenMessages();
+    const sequence = opener?.records;
+    return { wire, sequence, opened: this.#skipping.how === "undecryptable" ? opener?.tryOpen(wire) : undefined };
   }
 
-  /** RFC 8446 4.2.10: by trial, or by the outer type where a second ClientHello is awaited. */
-  #openOrSkip(wire: WireRecord, skipping: EarlyDataSkip): Opened | undefined {
-    if (wire.type !== application_data) return this.#open(wire);
-    if (this.messages.buffered > 0)
-      throw fault("ERR_SSL_UNEXPECTED_MESSAGE", "early data between the fragments of a handshake message");
-    if (skipping.how === "undecryptable" && this.#opener !== undefined) {
-      const sequence = this.#opener.records;
-      const opened = this.#opener.tryOpen(wire);
-      if (opened !== undefined) {
-        this.#skipping = undefined;
-        return { wire, sequence, ...opened };
-      }
-    }
-    skipping.left -= Math.max(1, wire.fragment.length);
-    if (skipping.left < 0) throw fault("ERR_TLS_TOO_MUCH_EARLY_DATA", "more than is skipped");
-    this.#observer?.({ kind: "skipped", wire: wire.bytes });
-    return undefined;
-  }
-
-  /** Opens a record while others before it are not done. Its bytes are its own. */
+  /** Opens a record while others before it are not done, or later. Its bytes are its own. */
   #openAhead(wire: WireRecord): void {
     this.#inFlight.push(wire);
-    if (this.#opener !== undefined && this.#isBulk(wire)) {
-      const sequence = this.#opener.records;
-      this.#results.pushPromise(this.#opener.openLater(wire).then((opened) => ({ wire, sequence, ...opened })));
-      return;
-    }
     try {
-      const opened = this.#open(wire);
-      this.#results.push(opened);
-      this.#held = opened.type !== application_data;
+      if (this.#opener !== undefined && this.#isLate(wire)) {
+        this.#openLater(this.#opener, wire);
+        return;
+      }
+      const outcome = this.#open(wire);
+      this.#results.push(outcome);
+      this.#held ||= outcome.opened?.type !== application_data;
     } catch (error) {
       this.#results.pushError(error);
       this.#held = true;
     }
   }
 
-  /** A large record held a KeyUpdate after all, and those behind it were opened under the old key. */
+  #openLater(opener: RecordOpener, wire: WireRecord): void {
+    const sequence = opener.records;
+    if (this.#skipping !== undefined) this.#assertBetweenMessages();
+    const { promise, finish } = this.#skipping === undefined ? opener.openLater(wire) : opener.tryOpenLater(wire);
+    this.#results.pushPromise(promise, (inner) => ({ wire, sequence, opened: finish(inner) }));
+    // Between application data it may be a KeyUpdate, behind which others are opened again; elsewhere most change keys.
+    this.#held ||= this.#epoch !== "application";
+  }
+
+  /** A record that was opened later held a KeyUpdate, and those behind it were opened under the old key. */
   #openAgain(): void {
     const records = this.#inFlight;
     this.#inFlight = [];
@@ -245,7 +262,30 @@ export class IncomingRecords {
     for (const wire of records) this.#openAhead(wire);
   }
 
-  #observed({ wire, sequence, type, content, padding }: Opened): InboundRecord {
+  #assertBetweenMessages(): void {
+    if (this.messages.buffered > 0)
+      throw fault("ERR_SSL_UNEXPECTED_MESSAGE", "early data between the fragments of a handshake message");
+  }
+
+  /** Hands a record on, unless it is skipped: RFC 8446 4.2.10, by trial, or by the outer type before a second ClientHello. */
+  #pass({ wire, sequence, opened }: Outcome): InboundRecord | undefined {
+    if (opened === undefined) {
+      this.#skip(wire);
+      return undefined;
+    }
+    if (sequence !== undefined) this.#skipping = undefined;
+    return this.#observed(wire, sequence, opened);
+  }
+
+  #skip({ bytes, fragment }: WireRecord): void {
+    if (this.#skipping === undefined) throw fault("ERR_TLS_INTERNAL", "a record skipped where none is");
+    this.#skipping.left -= Math.max(1, fragment.length);
+    if (this.#skipping.left < 0) throw fault("ERR_TLS_TOO_MUCH_EARLY_DATA", "more than is skipped");
+    this.#observer?.({ kind: "skipped", wire: bytes });
+  }
+
+  #observed(wire: WireRecord, sequence: number | undefined, opened: OpenedRecord): InboundRecord {
+    const { type, content, padding } = opened;
     // Early data is under keys of before (RFC 8449 4).
     if (sequence !== undefined && this.#epoch !== "early") {
       this.#longest = Math.max(this.#longest, content.length + 1 + padding);
@@ -267,7 +307,6 @@ export class IncomingRecords {
   }
 }
 
-function copied(bytes: Uint8Array): Pick<WireRecord, "bytes" | "fragment"> {
-  const own = bytes.slice();
-  return { bytes: own, fragment: own.subarray(RECORD_HEADER_LENGTH) };
+function inTheClear(wire: WireRecord): Outcome {
+  return { wire, sequence: undefined, opened: { type: wire.type, content: wire.fragment, padding: 0 } };
 }

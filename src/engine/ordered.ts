@@ -1,13 +1,14 @@
 /** Results that are handed on in the order in which they were asked for, whenever they come. */
 
-type Slot<T> = { outcome: { readonly value: T } | { readonly error: unknown } | undefined };
+/** `undefined`: not there yet. Gives the result, or throws what has become of it. */
+type Slot<T> = { take: (() => T) | undefined };
 
 /** A queue of values, promises of values and errors. */
 export class OrderedResults<T> {
   #slots: Slot<T>[] = [];
   readonly #onReady: () => void;
 
-  /** @param onReady - Called when a promised value has come. */
+  /** @param onReady - Called when there is something to take that was not there before. */
   constructor(onReady: () => void) {
     this.#onReady = onReady;
   }
@@ -18,34 +19,41 @@ export class OrderedResults<T> {
   }
 
   push(value: T): void {
-    this.#slots.push({ outcome: { value } });
+    this.#slots.push({ take: () => value });
   }
 
   pushError(error: unknown): void {
-    this.#slots.push({ outcome: { error } });
+    this.#slots.push({
+      take() {
+        throw error;
+      },
+    });
   }
 
-  pushPromise(promise: Promise<T>): void {
-    const slot: Slot<T> = { outcome: undefined };
+  /** @param finish - Makes the value of what the promise gives, when it is taken. */
+  pushPromise<Given>(promise: Promise<Given>, finish: (given: Given) => T): void {
+    const slot: Slot<T> = { take: undefined };
     this.#slots.push(slot);
-    const settle = (outcome: NonNullable<Slot<T>["outcome"]>) => {
-      slot.outcome = outcome;
-      // A queue that was cleared meanwhile has nothing to report.
-      if (this.#slots.includes(slot)) this.#onReady();
+    const settle = (take: () => T) => {
+      slot.take = take;
+      // One that others stand before brings nothing yet, and one that was cleared meanwhile never will.
+      if (this.#slots[0] === slot) this.#onReady();
     };
     promise.then(
-      (value) => settle({ value }),
-      (error) => settle({ error }),
+      (given) => settle(() => finish(given)),
+      (error) =>
+        settle(() => {
+          throw error;
+        }),
     );
   }
 
   /** The first value if it is there; throws its error if it has failed. */
   shift(): T | undefined {
-    const outcome = this.#slots[0]?.outcome;
-    if (outcome === undefined) return undefined;
+    const take = this.#slots[0]?.take;
+    if (take === undefined) return undefined;
     this.#slots.shift();
-    if ("error" in outcome) throw outcome.error;
-    return outcome.value;
+    return take();
   }
 
   clear(): void {

@@ -57,6 +57,8 @@ export class OutgoingRecords {
   #outputLength = 0;
   /** From the first record on whose protection is still a promise. */
   readonly #sealing: OrderedResults<Sealed>;
+  /** How many of those are of before application data. */
+  #flightSealing = 0;
   #helloSent = false;
   /** Bytes of TLSInnerPlaintext, and of records in the clear. */
   #limit = MAX_PLAINTEXT + 1;
@@ -91,14 +93,25 @@ export class OutgoingRecords {
     return this.#sealing.length > 0;
   }
 
+  /** True while records of the handshake are in encryption. */
+  get flightBusy(): boolean {
+    return this.#flightSealing > 0;
+  }
+
   /**
    * The records that are ready, in order.
    *
    * @throws whatever made the asynchronous protection of a record fail.
    */
   take(): Uint8Array[] {
-    for (let sealed = this.#sealing.shift(); sealed !== undefined; sealed = this.#sealing.shift()) {
-      this.#ready(sealed.wire, sealed.facts);
+    try {
+      for (let sealed = this.#sealing.shift(); sealed !== undefined; sealed = this.#sealing.shift()) {
+        if (this.#flightSealing > 0) this.#flightSealing--;
+        this.#ready(sealed.wire, sealed.facts);
+      }
+    } catch (error) {
+      this.#dropSealing();
+      throw error;
     }
     const output = this.#output;
     this.#output = [];
@@ -243,12 +256,25 @@ export class OutgoingRecords {
   #emit(type: number, content: Uint8Array, padding: number): void {
     const sealer = this.#sealer;
     const facts = this.#facts(type, content, padding, sealer?.records);
-    if (sealer !== undefined && type === application_data && content.length >= sealer.bulkThreshold) {
+    if (sealer?.isLate(type === application_data, content.length)) {
+      const { promise, finish } = sealer.sealLater(type, content, padding);
       this.#outputLength += sealedLength(content.length, padding, sealer.suite.tagLength);
-      this.#sealing.pushPromise(sealer.sealLater(type, content, padding).then((wire) => ({ wire, facts })));
+      this.#noteSealing();
+      this.#sealing.pushPromise(promise, (fragment) => ({ wire: finish(fragment), facts }));
       return;
     }
     this.#queue(sealer?.seal(type, content, padding) ?? this.#plaintext(type, content), facts);
+  }
+
+  #noteSealing(): void {
+    if (this.#epoch !== "application") this.#flightSealing++;
+  }
+
+  /** What stands behind a record that cannot be sent cannot be read by anyone. */
+  #dropSealing(): void {
+    this.#sealing.clear();
+    this.#flightSealing = 0;
+    this.#outputLength = this.#output.reduce((length, wire) => length + wire.length, 0);
   }
 
   /** What an observer is to be told of a record; without one, nothing. */
@@ -269,8 +295,12 @@ export class OutgoingRecords {
 
   #queue(wire: Uint8Array, facts: Facts | undefined): void {
     this.#outputLength += wire.length;
-    if (this.#sealing.length === 0) this.#ready(wire, facts);
-    else this.#sealing.push({ wire, facts });
+    if (this.#sealing.length === 0) {
+      this.#ready(wire, facts);
+      return;
+    }
+    this.#noteSealing();
+    this.#sealing.push({ wire, facts });
   }
 
   #ready(wire: Uint8Array, facts: Facts | undefined): void {

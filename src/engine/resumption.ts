@@ -1,6 +1,6 @@
 /** What resumption and 0-RTT lean on: ticket stores and strike registers for servers, session caches for clients. */
 import { fromHex, toHex } from "../bytes/hex.ts";
-import type { Awaitable } from "../flow.ts";
+import { type Awaitable, after } from "../flow.ts";
 import type { CookieProtector } from "../handshake/cookie.ts";
 import type { Session } from "../handshake/session.ts";
 import type { AntiReplay, TicketStore } from "../handshake/tickets.ts";
@@ -249,10 +249,11 @@ export function sealedCookies(options: SealedCookiesOptions = {}): CookieProtect
       return ring.seal(provider, dated, now);
     },
     open(cookie, { provider, now }) {
-      const dated = ring.open(provider, cookie, now);
-      if (dated === undefined) return undefined;
-      const age = now - Number.parseInt(toHex(dated.subarray(0, TIME_LENGTH)), 16);
-      return age >= 0 && age < 1000 * lifetime ? dated.subarray(TIME_LENGTH) : undefined;
+      return after(ring.open(provider, cookie, now), (dated) => {
+        if (dated === undefined) return undefined;
+        const age = now - Number.parseInt(toHex(dated.subarray(0, TIME_LENGTH)), 16);
+        return age >= 0 && age < 1000 * lifetime ? dated.subarray(TIME_LENGTH) : undefined;
+      });
     },
   };
 }

@@ -2,6 +2,7 @@
 import { concat, utf8 } from "../bytes/bytes.ts";
 import type { Aead, CryptoProvider } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
+import { type Awaitable, after } from "../flow.ts";
 
 const KEY_LENGTH = 32;
 const NAME_LENGTH = 8;
@@ -50,15 +51,16 @@ export class SealingKeys {
     this.#ring = [];
   }
 
-  seal(provider: CryptoProvider, plaintext: Uint8Array, now: number): Uint8Array {
+  seal(provider: CryptoProvider, plaintext: Uint8Array, now: number): Awaitable<Uint8Array> {
     const [key] = this.#current(provider, now, true);
     if (key === undefined) throw fault("ERR_TLS_INTERNAL", "no key to seal with");
     const header = concat(key.name, provider.random(SALT_LENGTH));
-    return concat(header, this.#aead(provider, key, header).seal(NONCE, header, plaintext));
+    const sealed = this.#aead(provider, key, header).seal(NONCE, header, plaintext);
+    return after(sealed, (ciphertext) => concat(header, ciphertext));
   }
 
   /** What was sealed; `undefined` when it was not, or under a key that is gone. */
-  open(provider: CryptoProvider, sealed: Uint8Array, now: number): Uint8Array | undefined {
+  open(provider: CryptoProvider, sealed: Uint8Array, now: number): Awaitable<Uint8Array | undefined> {
     const headerLength = NAME_LENGTH + SALT_LENGTH;
     if (sealed.length < headerLength + 16) return undefined;
     const header = sealed.subarray(0, headerLength);

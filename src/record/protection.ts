@@ -1,7 +1,7 @@
 /** Sealing and opening records, RFC 8446 5.2 to 5.5: nonces, padding, sequence numbers, limits. */
 import { wipe } from "../bytes/bytes.ts";
 import { ContentType } from "../codec/registry.ts";
-import type { Aead, BulkAead, CipherSuite } from "../crypto/provider.ts";
+import type { CipherSuite, LateAead, PromptAead } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import { trafficKeys } from "../schedule/secrets.ts";
 import { MAX_PLAINTEXT, RECORD_HEADER_LENGTH, type WireRecord } from "./framing.ts";
@@ -23,6 +23,12 @@ export function usageLimit(suite: CipherSuite): number {
   return suite.name.includes("CCM") ? AES_CCM_RECORDS : AES_GCM_RECORDS;
 }
 
+/** What is made, in its turn, of what a promise gives: nothing more waits between the two. */
+export interface Later<Given, Made> {
+  readonly promise: Promise<Given>;
+  finish(given: Given): Made;
+}
+
 /** What a record carries once it is opened. */
 export interface OpenedRecord {
   readonly type: number;
@@ -33,7 +39,10 @@ export interface OpenedRecord {
 
 abstract class Direction {
   readonly suite: CipherSuite;
-  protected readonly aead: Aead;
+  readonly #prompt: PromptAead | undefined;
+  readonly #late: LateAead | undefined;
+  /** Bytes of application data from which the asynchronous way is the faster one; infinite where there is none. */
+  readonly #threshold: number;
   protected readonly tagLength: number;
   readonly #iv: Uint8Array;
   readonly #nonce = new Uint8Array(12);
@@ -43,7 +52,10 @@ abstract class Direction {
   constructor(suite: CipherSuite, secret: Uint8Array) {
     this.suite = suite;
     const { key, iv } = trafficKeys(suite, secret);
-    this.aead = suite.aead(key);
+    const aead = suite.aead(key);
+    this.#prompt = aead.late ? undefined : aead;
+    this.#late = aead.late ? aead : aead.bulk;
+    this.#threshold = aead.late ? 0 : (aead.bulk?.threshold ?? Number.POSITIVE_INFINITY);
     this.tagLength = suite.tagLength ?? TAG_LENGTH;
     this.#iv = iv;
   }
@@ -53,9 +65,23 @@ abstract class Direction {
     return this.#sequence;
   }
 
-  /** Content bytes from which the asynchronous way is the faster one; infinite where there is none. */
-  get bulkThreshold(): number {
-    return this.aead.bulk?.threshold ?? Number.POSITIVE_INFINITY;
+  /**
+   * Whether a record is protected later.
+   *
+   * @param isData - It holds application data, as far as its outside tells.
+   */
+  isLate(isData: boolean, length: number): boolean {
+    return this.#prompt === undefined || (isData && length >= this.#threshold);
+  }
+
+  protected get prompt(): PromptAead {
+    if (this.#prompt === undefined) throw fault("ERR_TLS_INTERNAL", "this AEAD answers later only");
+    return this.#prompt;
+  }
+
+  protected get late(): LateAead {
+    if (this.#late === undefined) throw fault("ERR_TLS_INTERNAL", "this AEAD answers at once only");
+    return this.#late;
   }
 
   /** RFC 8446 5.3: the sequence number, padded to the IV's length, XORed with the IV. */
@@ -91,16 +117,21 @@ export class RecordSealer extends Direction {
   seal(type: number, content: Uint8Array, padding = 0): Uint8Array {
     const record = unsealed(type, content, padding, this.tagLength);
     const target = record.subarray(RECORD_HEADER_LENGTH);
-    this.aead.seal(this.nonce(), headerOf(record), target.subarray(0, -this.tagLength), target);
+    this.prompt.seal(this.nonce(), headerOf(record), target.subarray(0, -this.tagLength), target);
     return record;
   }
 
   /** The same, later. The order of calls is that of the records on the wire. */
-  async sealLater(type: number, content: Uint8Array, padding = 0): Promise<Uint8Array> {
+  sealLater(type: number, content: Uint8Array, padding = 0): Later<Uint8Array, Uint8Array> {
     const record = unsealed(type, content, padding, this.tagLength);
     const plaintext = record.subarray(RECORD_HEADER_LENGTH, -this.tagLength);
-    record.set(await bulk(this.aead).seal(this.nonce(), headerOf(record), plaintext), RECORD_HEADER_LENGTH);
-    return record;
+    return {
+      promise: this.late.seal(this.nonce(), headerOf(record), plaintext),
+      finish(fragment) {
+        record.set(fragment, RECORD_HEADER_LENGTH);
+        return record;
+      },
+    };
   }
 }
 
@@ -127,11 +158,6 @@ function headerOf(record: Uint8Array): Uint8Array {
   return record.subarray(0, RECORD_HEADER_LENGTH);
 }
 
-function bulk(aead: Aead): BulkAead {
-  if (aead.bulk === undefined) throw fault("ERR_TLS_INTERNAL", "this AEAD answers at once only");
-  return aead.bulk;
-}
-
 /** Opens what the peer sends in one epoch. */
 export class RecordOpener extends Direction {
   /**
@@ -140,24 +166,39 @@ export class RecordOpener extends Direction {
    * @throws TlsError `ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC`, `ERR_SSL_PACKET_LENGTH_TOO_LONG`, or
    * `ERR_SSL_UNEXPECTED_MESSAGE` when there is no content type at all (RFC 8446 5.4).
    */
-  open({ bytes, fragment }: WireRecord): OpenedRecord {
-    return opened(
-      fragment.length < this.tagLength ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment),
-    );
+  open(wire: WireRecord): OpenedRecord {
+    return opened(this.#now(wire));
   }
 
   /** The same; `undefined` where the record is not protected by this key, which then is as if it had not come. */
-  tryOpen({ bytes, fragment }: WireRecord): OpenedRecord | undefined {
-    const inner =
-      fragment.length < this.tagLength ? undefined : this.aead.open(this.nonce(), headerOf(bytes), fragment);
-    if (inner !== undefined) return opened(inner);
-    if (fragment.length >= this.tagLength) this.forget();
-    return undefined;
+  tryOpen(wire: WireRecord): OpenedRecord | undefined {
+    return this.#tried(this.#now(wire));
   }
 
-  /** The same, later. The order of calls is that of the records on the wire. */
-  async openLater({ bytes, fragment }: WireRecord): Promise<OpenedRecord> {
-    return opened(await bulk(this.aead).open(this.nonce(), headerOf(bytes), fragment));
+  /** {@link RecordOpener.open}, later. The order of calls is that of the records on the wire. */
+  openLater(wire: WireRecord): Later<Uint8Array | undefined, OpenedRecord> {
+    return { promise: this.#later(wire), finish: opened };
+  }
+
+  /** {@link RecordOpener.tryOpen}, later. No other record may be opened before it is finished. */
+  tryOpenLater(wire: WireRecord): Later<Uint8Array | undefined, OpenedRecord | undefined> {
+    return { promise: this.#later(wire), finish: (inner) => this.#tried(inner) };
+  }
+
+  #now({ bytes, fragment }: WireRecord): Uint8Array | undefined {
+    const nonce = this.nonce();
+    return fragment.length < this.tagLength ? undefined : this.prompt.open(nonce, headerOf(bytes), fragment);
+  }
+
+  #later({ bytes, fragment }: WireRecord): Promise<Uint8Array | undefined> {
+    const nonce = this.nonce();
+    if (fragment.length < this.tagLength) return Promise.resolve(undefined);
+    return this.late.open(nonce, headerOf(bytes), fragment);
+  }
+
+  #tried(inner: Uint8Array | undefined): OpenedRecord | undefined {
+    if (inner === undefined) this.forget();
+    return inner && opened(inner);
   }
 }
 

@@ -2,18 +2,28 @@ import { constants, sign } from "node:crypto";
 import { build } from "esbuild";
 import { describe, expect, it, vi } from "vitest";
 import { derEncode, Tag } from "../../src/bytes/der.ts";
-import { fromHex } from "../../src/bytes/hex.ts";
+import { fromHex, toHex } from "../../src/bytes/hex.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { nodeProvider } from "../../src/crypto/node.ts";
-import type { CryptoProvider, Group, PublicKey, SignatureAlgorithm } from "../../src/crypto/provider.ts";
-import { createWebCryptoProvider } from "../../src/crypto/webcrypto.ts";
+import type {
+  Aead,
+  CryptoProvider,
+  Group,
+  LateAead,
+  PromptAead,
+  PublicKey,
+  SignatureAlgorithm,
+} from "../../src/crypto/provider.ts";
+import { createLeanProvider, createWebCryptoProvider } from "../../src/crypto/webcrypto.ts";
 import { ecdsaSignatureFromDer, ecdsaSignatureToDer } from "../../src/crypto/webcrypto-keys.ts";
 import { clientContext, type IdentityOptions, serverContext } from "../../src/engine/index.ts";
 import { TlsError } from "../../src/errors.ts";
 import { createTestIdentities, identityOptions, type TestIdentities } from "../support/identities.ts";
 import { ed25519Spki, type KeyKind, keyPair, publicKeyOf, rsaSpki } from "../support/key-files.ts";
+import { lateProvider } from "../support/late-provider.ts";
 import { end, exchangeLate, failure } from "../support/pair.ts";
 import { type WatchedSubtle, watchedSubtle } from "../support/subtle.ts";
+import { AEADS } from "./vectors.ts";
 
 const OLD_BROWSER = ["X25519", "Ed25519", "P-521"];
 const message = new TextEncoder().encode("sample");
@@ -270,11 +280,15 @@ describe("WebCrypto with noble behind it", () => {
       expect(await provider.verify(...signed("RSA", { type: "rsa-pkcs1", hash: "sha256" }))).toBe(true);
       expect(provider.fallbacks).toHaveLength(2);
       expect(provider.fallbacks[0]).toContain("https");
-      expect(provider.suites[0]?.aead(new Uint8Array(16)).bulk).toBeUndefined();
+      expect(provider.suites[0]?.aead(new Uint8Array(16))).not.toHaveProperty("bulk");
       const alone = createWebCryptoProvider();
       expect(names(alone)).toEqual([]);
       await alone.warmup();
       expect(names(alone)).toEqual([]);
+      const lean = createLeanProvider().suites[0]?.aead(new Uint8Array(16)) as LateAead;
+      const nonce = new Uint8Array(12);
+      expect(await codeOf(() => lean.seal(nonce, nonce, nonce))).toBe("ERR_TLS_OPTION");
+      expect(await codeOf(() => lean.open(nonce, nonce, new Uint8Array(16)))).toBe("ERR_TLS_OPTION");
     } finally {
       vi.unstubAllGlobals();
     }
@@ -403,7 +417,7 @@ describe("bulk records", () => {
 
   const aeadOf = (provider: CryptoProvider, name: string) => {
     const suite = provider.suites.find((candidate) => candidate.name === name);
-    return suite?.aead(new Uint8Array(suite.keyLength).fill(7));
+    return suite?.aead(new Uint8Array(suite.keyLength).fill(7)) as PromptAead | undefined;
   };
 
   it.each(["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"])("%s gives what seal and open give", async (name) => {
@@ -456,6 +470,108 @@ describe("bulk records", () => {
     expect(await aead?.bulk?.open(nonce, header, sealed as Uint8Array)).toEqual(plaintext);
     expect(provider.fallbacks).toEqual(["AES-GCM: NotSupportedError: raw AES-GCM is not supported"]);
     expect(aeadOf(provider, "TLS_AES_128_GCM_SHA256")?.bulk).toBeUndefined();
+  });
+});
+
+describe("records of the lean provider", () => {
+  const name = "TLS_AES_128_GCM_SHA256";
+  const nonce = fromHex("000102030405060708090a0b");
+  const header = fromHex("1703034011");
+  const plaintext = new Uint8Array(100).fill(1);
+  const aeadOf = (provider: CryptoProvider): Aead => {
+    const suite = provider.suites.find((candidate) => candidate.name === name);
+    if (suite === undefined) throw new Error("no suite");
+    return suite.aead(new Uint8Array(16).fill(7));
+  };
+  const reference = aeadOf(nodeProvider) as PromptAead;
+
+  it.each(AEADS.filter(({ suite }) => suite === name))("are as $source has them", async (vector) => {
+    const aead = createLeanProvider().suites[0]?.aead(fromHex(vector.key)) as LateAead;
+    const [iv, additionalData] = [fromHex(vector.nonce), fromHex(vector.additionalData)];
+    // The first call imports the key, and is not like those behind it.
+    for (let i = 0; i < 2; i++) {
+      const sealed = await aead.seal(iv, additionalData, fromHex(vector.plaintext));
+      expect(toHex(sealed)).toBe(vector.ciphertext + vector.tag);
+      expect(await aead.open(iv, additionalData, sealed)).toEqual(fromHex(vector.plaintext));
+      for (let at = 0; at < sealed.length; at++) {
+        const tampered = sealed.map((byte, index) => (index === at ? byte ^ 1 : byte));
+        expect(await aead.open(iv, additionalData, tampered)).toBeUndefined();
+      }
+      expect(await aead.open(iv, additionalData, sealed.subarray(0, 15))).toBeUndefined();
+    }
+  });
+
+  it.each(["first", "later"])("need what they are given no longer than the call, the %s ones too", async (when) => {
+    const watched = watchedSubtle();
+    const aead = aeadOf(createLeanProvider({ subtle: watched.subtle }));
+    if (when === "later") await aead.seal(nonce, header, plaintext);
+    const [iv, additionalData, data] = [nonce.slice(), header.slice(), plaintext.slice()];
+    const sealed = [1, 2, 3].map((fill) => {
+      iv[11] = fill;
+      data.fill(fill);
+      return aead.seal(iv, additionalData, data);
+    });
+    for (const used of [iv, additionalData, data]) used.fill(0);
+    const expected = [1, 2, 3].map((fill) =>
+      reference.seal(
+        nonce.map((byte, index) => (index === 11 ? fill : byte)),
+        header,
+        plaintext.map(() => fill),
+      ),
+    );
+    expect(await Promise.all(sealed)).toEqual(expected);
+    const wire = reference.seal(nonce, header, plaintext);
+    const opened = aead.open(nonce, header, wire);
+    wire.fill(0);
+    expect(await opened).toEqual(plaintext);
+    expect(watched.calls.filter((call) => call.startsWith("importKey"))).toHaveLength(1);
+  });
+
+  it("are the fallback's where that answers at once, but for large ones", async () => {
+    const watched = watchedSubtle();
+    const aead = aeadOf(createLeanProvider({ subtle: watched.subtle, fallback: nobleProvider })) as PromptAead;
+    expect(aead.seal(nonce, header, plaintext)).toEqual(reference.seal(nonce, header, plaintext));
+    expect([aead.late, aead.bulk?.threshold, watched.calls]).toEqual([undefined, 4096, []]);
+  });
+
+  it("are the fallback's where the platform has no AES-GCM, be that late too", async () => {
+    const { subtle } = watchedSubtle({ lacks: ["AES-GCM"] });
+    const fallback = lateProvider(nodeProvider, { seed: 1, records: "every" });
+    const provider = createLeanProvider({ subtle, fallback });
+    const aead = aeadOf(provider);
+    expect(aead.late).toBe(true);
+    const sealed = await aead.seal(nonce, header, plaintext);
+    expect(sealed).toEqual(reference.seal(nonce, header, plaintext));
+    expect(await aead.open(nonce, header, sealed)).toEqual(plaintext);
+    expect(await aead.open(nonce, header, sealed.subarray(1))).toBeUndefined();
+    expect(provider.fallbacks).toEqual(["AES-GCM: NotSupportedError: raw AES-GCM is not supported"]);
+  });
+
+  it("go on to the fallback as long as the platform has not shown that it can", async () => {
+    const change = async (call: string, result: () => Promise<unknown>) => {
+      if (call.startsWith("encrypt")) throw new DOMException("not today", "OperationError");
+      return result();
+    };
+    const fallback = lateProvider(nodeProvider, { seed: 1, records: "every" });
+    const aead = aeadOf(createLeanProvider({ subtle: watchedSubtle({ change }).subtle, fallback }));
+    for (let i = 0; i < 2; i++) {
+      expect(await aead.seal(nonce, header, plaintext)).toEqual(reference.seal(nonce, header, plaintext));
+    }
+  });
+
+  it("fail with what the platform says where nothing else can do them", async () => {
+    let failing = false;
+    const change = async (_call: string, result: () => Promise<unknown>) => {
+      if (failing) throw new DOMException("gone", "InvalidAccessError");
+      return result();
+    };
+    const lacking = aeadOf(createLeanProvider({ subtle: watchedSubtle({ lacks: ["AES-GCM"] }).subtle }));
+    expect(await codeOf(() => lacking.seal(nonce, header, plaintext))).toBe("ERR_TLS_OPTION");
+    const aead = aeadOf(createLeanProvider({ subtle: watchedSubtle({ change }).subtle }));
+    const sealed = await aead.seal(nonce, header, plaintext);
+    failing = true;
+    expect(await codeOf(() => aead.seal(nonce, header, plaintext))).toBe("InvalidAccessError: gone");
+    expect(await codeOf(() => aead.open(nonce, header, sealed))).toBe("InvalidAccessError: gone");
   });
 });
 

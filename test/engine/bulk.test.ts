@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes/bytes.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
-import type { CryptoProvider } from "../../src/crypto/provider.ts";
+import type { CryptoProvider, PromptAead } from "../../src/crypto/provider.ts";
 import { clientContext, type Observation, serverContext } from "../../src/engine/index.ts";
 import { createTestIdentities, identityOptions, type TestIdentities } from "../support/identities.ts";
 import { BULK_THRESHOLD, lateProvider } from "../support/late-provider.ts";
@@ -125,8 +125,9 @@ describe("records that are protected asynchronously", () => {
       suites: nobleProvider.suites.map((suite) => ({
         ...suite,
         aead: (key) => ({
-          ...suite.aead(key),
+          ...(suite.aead(key) as PromptAead),
           bulk: {
+            late: true,
             threshold: BULK_THRESHOLD,
             seal: () => Promise.reject(new Error("the accelerator is gone")),
             open: () => Promise.reject(new Error("the accelerator is gone")),

@@ -1,13 +1,23 @@
 /**
- * A provider whose asymmetric operations answer late and out of order, the order being a function of the seed: what a
- * browser's crypto or a KMS does, without clocks.
+ * A provider whose asymmetric operations and records answer late and out of order, the order being a function of the
+ * seed: what a browser's crypto or a KMS does, without clocks.
  */
-import type { Aead, CipherSuite, CryptoProvider, Group, KeyShare, Signer } from "../../src/crypto/provider.ts";
+import type {
+  Aead,
+  CipherSuite,
+  CryptoProvider,
+  Group,
+  KeyShare,
+  LateAead,
+  Signer,
+} from "../../src/crypto/provider.ts";
 import type { Awaitable } from "../../src/flow.ts";
 
 export interface LateOptions {
   /** Chooses how many turns of the event loop each answer takes, and the order within a turn. */
   readonly seed: number;
+  /** Which records: large ones of application data, or every one, with nothing that answers at once. Default bulk. */
+  readonly records?: "bulk" | "every" | undefined;
 }
 
 /** The most turns of the event loop that an answer is late. */
@@ -16,7 +26,7 @@ const MOST_TURNS = 4;
 /** Bytes from which records are protected late too. */
 export const BULK_THRESHOLD = 512;
 
-export function lateProvider(provider: CryptoProvider, { seed }: LateOptions): CryptoProvider {
+export function lateProvider(provider: CryptoProvider, { seed, records = "bulk" }: LateOptions): CryptoProvider {
   const late = lateness(seed);
   const lateShare = (share: KeyShare): KeyShare => ({
     publicKey: share.publicKey,
@@ -31,25 +41,26 @@ export function lateProvider(provider: CryptoProvider, { seed }: LateOptions): C
     schemes: signer.schemes,
     sign: (scheme, message) => late(() => signer.sign(scheme, message)),
   });
-  const lateAead = (aead: Aead): Aead => ({
-    ...aead,
-    bulk: {
-      threshold: BULK_THRESHOLD,
+  const lateAead = (aead: Aead): Aead => {
+    if (aead.late) return aead;
+    // The arguments are the caller's again when a call returns.
+    const answersLater: LateAead = {
+      late: true,
       seal(nonce, additionalData, plaintext) {
-        // The arguments are the caller's again when this returns.
-        const sealed = aead.seal(nonce, additionalData, plaintext.slice());
-        return late(() => sealed);
+        const own = [nonce.slice(), additionalData.slice(), plaintext.slice()] as const;
+        return late(() => aead.seal(...own));
       },
       open(nonce, additionalData, ciphertext) {
-        const opened = aead.open(nonce, additionalData, ciphertext);
-        return late(() => opened);
+        const own = [nonce.slice(), additionalData.slice(), ciphertext.slice()] as const;
+        return late(() => aead.open(...own));
       },
-    },
-  });
+    };
+    return records === "every" ? answersLater : { ...aead, bulk: { ...answersLater, threshold: BULK_THRESHOLD } };
+  };
   const lateSuite = (suite: CipherSuite): CipherSuite => ({ ...suite, aead: (key) => lateAead(suite.aead(key)) });
   return {
     ...provider,
-    name: `late ${provider.name}`,
+    name: records === "every" ? `later ${provider.name}` : `late ${provider.name}`,
     synchronous: false,
     suites: provider.suites.map(lateSuite),
     groups: provider.groups.map(lateGroup),
