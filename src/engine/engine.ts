@@ -253,10 +253,7 @@ export class TlsEngine {
   takeOutputs(): Uint8Array[] {
     if (!this.#connection.run.running && this.#connection.error === undefined)
       this.#connection.guard(() => this.#connection.outbound.pay());
-    let output: Uint8Array[] = [];
-    this.#connection.guard(() => {
-      output = this.#connection.outgoing.take();
-    });
+    const output = this.#connection.outgoing.take((error) => this.#connection.end(error));
     if (this.#connection.result !== undefined && !this.#connection.outgoing.flightBusy)
       this.#connection.flightTaken = true;
     // Protection that has failed meanwhile is found here and nowhere else.

@@ -101,9 +101,9 @@ export class OutgoingRecords {
   /**
    * The records that are ready, in order.
    *
-   * @throws whatever made the asynchronous protection of a record fail.
+   * @param onFailure - Told what made the protection of a record fail. What that sends is among what is given.
    */
-  take(): Uint8Array[] {
+  take(onFailure: (error: unknown) => void): Uint8Array[] {
     try {
       for (let sealed = this.#sealing.shift(); sealed !== undefined; sealed = this.#sealing.shift()) {
         if (this.#flightSealing > 0) this.#flightSealing--;
@@ -111,7 +111,7 @@ export class OutgoingRecords {
       }
     } catch (error) {
       this.#dropSealing();
-      throw error;
+      onFailure(error);
     }
     const output = this.#output;
     this.#output = [];

@@ -160,6 +160,11 @@ function headerOf(record: Uint8Array): Uint8Array {
 
 /** Opens what the peer sends in one epoch. */
 export class RecordOpener extends Direction {
+  /** No time is needed to see that there is no tag. */
+  override isLate(isData: boolean, length: number): boolean {
+    return length >= this.tagLength && super.isLate(isData, length);
+  }
+
   /**
    * The content of a protected record.
    *
@@ -191,9 +196,7 @@ export class RecordOpener extends Direction {
   }
 
   #later({ bytes, fragment }: WireRecord): Promise<Uint8Array | undefined> {
-    const nonce = this.nonce();
-    if (fragment.length < this.tagLength) return Promise.resolve(undefined);
-    return this.late.open(nonce, headerOf(bytes), fragment);
+    return this.late.open(this.nonce(), headerOf(bytes), fragment);
   }
 
   #tried(inner: Uint8Array | undefined): OpenedRecord | undefined {

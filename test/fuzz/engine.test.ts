@@ -166,7 +166,8 @@ function cast({ random, victimSide, layer, late, opening }: Case): { victim: End
   const retry = random.chance(0.2);
   const anonymous = random.chance(0.15);
   const honest = seededProvider(node, random);
-  const provider = late ? lateProvider(honest, { seed: random.integer(2 ** 31) }) : honest;
+  const records = random.pick(["bulk", "every"] as const);
+  const provider = late ? lateProvider(honest, { seed: random.integer(2 ** 31), records }) : honest;
   let alerts = 0;
   const observed = {
     ...(opening === "cookie" ? resolveLimits({ ...common, ...OPENINGS.cookie[1] }) : limits),
@@ -322,7 +323,11 @@ async function run(seed: number): Promise<{ readonly outcome: string; readonly s
   }
   const beforeEnd = engine.error;
   engine.receiveEnd();
-  for (let turns = 0; turns < 200 && engine.busy; turns++) await new Promise((resolve) => setImmediate(resolve));
+  for (let turns = 0; turns < 200 && engine.busy; turns++) {
+    // An alert is there, and observed, when it is taken.
+    engine.takeOutput();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   check(victim, alerts());
   if (join(earlyData).length > (opening === "early" && victimSide === "server" ? MAX_EARLY_DATA : 0)) {
     throw new Error("more early data than there may be");

@@ -161,32 +161,35 @@ describe("a signal", () => {
     }
   });
 
-  it("aborts while keys and signatures are still promises", async () => {
-    for (let turns = 0; ; turns++) {
-      const controller = new AbortController();
-      const [near, far] = memoryPair();
-      let over = false;
-      const run = async (session: Promise<TlsSession>) => {
-        const { readable, writable, closed } = await session;
-        over = true;
-        await Promise.allSettled([readAll(readable), writeAll(writable, utf8("x"))]);
-        await closed;
-      };
-      const client = { ...p.clientOptions, provider: lateProvider(provider, { seed: turns }) };
-      const server = { ...p.serverOptions, provider: lateProvider(provider, { seed: turns + 1000 }) };
-      const outcomes = Promise.all([
-        codeOf(run(connect(near, { ...client, signal: controller.signal }))),
-        codeOf(run(accept(far, server))),
-      ]);
-      for (let i = 0; i < turns; i++) await new Promise<void>((resolve) => setImmediate(resolve));
-      if (over) {
-        expect(await outcomes).toEqual([undefined, undefined]);
-        break;
+  it.each(["bulk", "every"] as const)(
+    "aborts while keys, signatures and %s records are still promises",
+    async (records) => {
+      for (let turns = 0; ; turns++) {
+        const controller = new AbortController();
+        const [near, far] = memoryPair();
+        let over = false;
+        const run = async (session: Promise<TlsSession>) => {
+          const { readable, writable, closed } = await session;
+          over = true;
+          await Promise.allSettled([readAll(readable), writeAll(writable, utf8("x"))]);
+          await closed;
+        };
+        const client = { ...p.clientOptions, provider: lateProvider(provider, { seed: turns, records }) };
+        const server = { ...p.serverOptions, provider: lateProvider(provider, { seed: turns + 1000, records }) };
+        const outcomes = Promise.all([
+          codeOf(run(connect(near, { ...client, signal: controller.signal }))),
+          codeOf(run(accept(far, server))),
+        ]);
+        for (let i = 0; i < turns; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+        if (over) {
+          expect(await outcomes).toEqual([undefined, undefined]);
+          break;
+        }
+        controller.abort();
+        expect(await outcomes).toEqual(["ERR_TLS_ABORTED", "ERR_SSL_TLSV1_ALERT_CLOSE_NOTIFY"]);
       }
-      controller.abort();
-      expect(await outcomes).toEqual(["ERR_TLS_ABORTED", "ERR_SSL_TLSV1_ALERT_CLOSE_NOTIFY"]);
-    }
-  });
+    },
+  );
 
   it("is let go of when the session is over", async () => {
     const controller = new AbortController();

@@ -27,7 +27,8 @@ beforeAll(async () => {
   const { clientOptions, serverOptions } = await parties();
   const cipherSuites = ["TLS_AES_128_GCM_SHA256"] as const;
   const groups = ["x25519"] as const;
-  contexts = [nodeProvider, lateProvider(nodeProvider, { seed: 1 })].map((provider) => ({
+  const late = (["bulk", "every"] as const).map((records) => lateProvider(nodeProvider, { seed: 1, records }));
+  contexts = [nodeProvider, ...late].map((provider) => ({
     client: clientContext({ ...clientOptions, provider, cipherSuites, groups }),
     server: serverContext({ ...serverOptions, provider }),
   }));
@@ -136,7 +137,7 @@ function recut({ readable, writable }: ByteStream, sizes: readonly number[]): By
 it("any order of acts ends well", async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.integer({ min: 0, max: 1 }),
+      fc.integer({ min: 0, max: 2 }),
       fc.array(act, { maxLength: 24 }),
       fc.integer({ min: 0, max: 200_000 }),
       fc.array(fc.integer({ min: 1, max: 20_000 }), { minLength: 1, maxLength: 4 }),
