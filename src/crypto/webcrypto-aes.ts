@@ -2,6 +2,7 @@
  * AES-GCM in WebCrypto, which copies what it is given in the call (Web Cryptography API 14.3), so that callers may go on
  * with their memory at once.
  */
+import type { Awaitable } from "../flow.ts";
 import type { Aead, BulkAead, CipherSuite, LateAead } from "./provider.ts";
 import { source, type WebCryptoPlatform } from "./webcrypto-platform.ts";
 
@@ -32,71 +33,47 @@ export function platformAesGcm(
   };
 }
 
+/** Nonce, additional data, and plaintext or ciphertext. */
+type Given = readonly [Uint8Array, Uint8Array, Uint8Array];
+type Operation<T> = (subtle: SubtleCrypto, handle: CryptoKey, ...given: Given) => Promise<T>;
+
 function lateAead(platform: WebCryptoPlatform, key: Uint8Array, alternative: Aead | undefined): LateAead {
   let imported: Promise<CryptoKey> | undefined;
   /** Once the platform has shown that it can, records go to it in the call that brings them. */
-  let proven: { readonly subtle: SubtleCrypto; readonly handle: CryptoKey } | undefined;
-  const first = <T>(
-    operation: (subtle: SubtleCrypto, handle: CryptoKey) => Promise<T>,
-    otherwise: ((alternative: Aead) => T | Promise<T>) | undefined,
-  ): Promise<T> =>
-    platform.use(
+  let proven: readonly [SubtleCrypto, CryptoKey] | undefined;
+  const run = <T>(given: Given, operation: Operation<T>, otherwise: (aead: Aead, own: Given) => Awaitable<T>) => {
+    if (proven !== undefined) return operation(...proven, ...given);
+    const own = given.map((bytes) => new Uint8Array(bytes)) as unknown as Given;
+    return platform.use(
       "AES-GCM",
       async (subtle) => {
         imported ??= subtle.importKey("raw", source(key), "AES-GCM", false, ["encrypt", "decrypt"]);
         const handle = await imported;
-        const result = await operation(subtle, handle);
-        proven = { subtle, handle };
+        const result = await operation(subtle, handle, ...own);
+        proven = [subtle, handle];
         return result;
       },
-      alternative && otherwise && (() => otherwise(alternative)),
+      alternative && (() => otherwise(alternative, own)),
     );
+  };
   return {
     late: true,
-    seal(nonce, additionalData, plaintext) {
-      if (proven !== undefined) return encrypt(proven.subtle, proven.handle, nonce, additionalData, plaintext);
-      const own = [nonce.slice(), additionalData.slice(), plaintext.slice()] as const;
-      return first(
-        (subtle, handle) => encrypt(subtle, handle, ...own),
-        (aead) => aead.seal(...own),
-      );
-    },
-    open(nonce, additionalData, ciphertext) {
-      if (proven !== undefined) return decrypt(proven.subtle, proven.handle, nonce, additionalData, ciphertext);
-      const own = [nonce.slice(), additionalData.slice(), ciphertext.slice()] as const;
-      return first(
-        (subtle, handle) => decrypt(subtle, handle, ...own),
-        (aead) => aead.open(...own),
-      );
-    },
+    seal: (...given) => run(given, encrypt, (aead, own) => aead.seal(...own)),
+    open: (...given) => run(given, decrypt, (aead, own) => aead.open(...own)),
   };
 }
 
-function encrypt(
-  subtle: SubtleCrypto,
-  handle: CryptoKey,
-  nonce: Uint8Array,
-  additionalData: Uint8Array,
-  plaintext: Uint8Array,
-): Promise<Uint8Array> {
-  return subtle.encrypt(parameters(nonce, additionalData), handle, source(plaintext)).then(bytes);
-}
+const encrypt: Operation<Uint8Array> = (subtle, handle, nonce, additionalData, plaintext) =>
+  subtle.encrypt(parameters(nonce, additionalData), handle, source(plaintext)).then(bytesOf);
 
-function decrypt(
-  subtle: SubtleCrypto,
-  handle: CryptoKey,
-  nonce: Uint8Array,
-  additionalData: Uint8Array,
-  ciphertext: Uint8Array,
-): Promise<Uint8Array | undefined> {
-  return subtle.decrypt(parameters(nonce, additionalData), handle, source(ciphertext)).then(bytes, unopened);
-}
+const decrypt: Operation<Uint8Array | undefined> = (subtle, handle, nonce, additionalData, ciphertext) =>
+  subtle.decrypt(parameters(nonce, additionalData), handle, source(ciphertext)).then(bytesOf, unopened);
 
 function parameters(nonce: Uint8Array, additionalData: Uint8Array): AesGcmParams {
   return { name: "AES-GCM", iv: source(nonce), additionalData: source(additionalData), tagLength: 128 };
 }
 
-function bytes(buffer: ArrayBuffer): Uint8Array {
+function bytesOf(buffer: ArrayBuffer): Uint8Array {
   return new Uint8Array(buffer);
 }
 

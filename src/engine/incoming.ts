@@ -8,7 +8,7 @@ import type { CipherSuite } from "../crypto/provider.ts";
 import { fault } from "../errors.ts";
 import type { Epoch } from "../handshake/io.ts";
 import { HandshakeReader, RECORD_HEADER_LENGTH, RecordReader, type WireRecord } from "../record/framing.ts";
-import { type OpenedRecord, RecordOpener } from "../record/protection.ts";
+import { type OpenedRecord, openedRecord, RecordOpener } from "../record/protection.ts";
 import { nextTrafficSecret } from "../schedule/secrets.ts";
 import type { Observer } from "./observer.ts";
 import { OrderedResults } from "./ordered.ts";
@@ -35,13 +35,6 @@ export interface InboundRecord extends OpenedRecord {
   readonly isProtected: boolean;
 }
 
-/** How early data that was not accepted is told from what follows it. */
-interface EarlyDataSkip {
-  readonly how: "undecryptable" | "application_data";
-  /** Bytes of ciphertext. */
-  left: number;
-}
-
 /** What has become of a record. */
 interface Outcome {
   readonly wire: WireRecord;
@@ -63,7 +56,8 @@ export class IncomingRecords {
   /** The wire bytes of what is in `#results`: a key change among them makes them be opened again. */
   #inFlight: WireRecord[] = [];
   readonly #spare: Uint8Array[];
-  #skipping: EarlyDataSkip | undefined;
+  /** Bytes of early data that may still be thrown away; `undefined` where none is. */
+  #skipping: number | undefined;
   /** Bytes of TLSInnerPlaintext. */
   #limit = Number.POSITIVE_INFINITY;
   #longest = 0;
@@ -147,9 +141,12 @@ export class IncomingRecords {
     }
   }
 
-  /** Early data that nobody will read is thrown away from here on, up to `limit` bytes of ciphertext. */
-  skipEarlyData(how: EarlyDataSkip["how"], limit: number): void {
-    this.#skipping = { how, left: limit };
+  /**
+   * Early data that nobody will read is thrown away from here on, up to `limit` bytes of ciphertext: what a key does not
+   * open, or, where there is none yet, what has its outer type (RFC 8446 4.2.10).
+   */
+  skipEarlyData(limit: number): void {
+    this.#skipping = limit;
   }
 
   install(epoch: Epoch, suite: CipherSuite, secret: Uint8Array): void {
@@ -183,10 +180,8 @@ export class IncomingRecords {
 
   /** The peer sent KeyUpdate: its next records are under the next key (RFC 8446 4.6.3). */
   updateKey(): void {
-    const secret = this.#secret;
-    const suite = this.#opener?.suite;
-    if (secret === undefined || suite === undefined)
-      throw fault("ERR_TLS_INTERNAL", "a key update before there are keys");
+    const secret = this.trafficSecret;
+    const { suite } = this.#opener as RecordOpener;
     this.assertAligned();
     this.#secret = nextTrafficSecret(suite.hash, secret);
     wipe(secret);
@@ -218,24 +213,24 @@ export class IncomingRecords {
   }
 
   #open(wire: WireRecord): Outcome {
-    const opener = this.#opener;
     if (wire.type !== application_data) return inTheClear(wire);
-    if (this.#skipping === undefined) {
-      if (opener === undefined) return inTheClear(wire);
-      const sequence = opener.records;
-      return { wire, sequence, opened: opener.open(wire) };
-    }
+    const opener = this.#opener;
+    if (opener !== undefined) return this.#reading(wire, opener)(opener.unprotect(wire));
+    if (this.#skipping === undefined) return inTheClear(wire);
     this.#assertBetweenMessages();
-    const sequence = opener?.records;
-    return { wire, sequence, opened: this.#skipping.how === "undecryptable" ? opener?.tryOpen(wire) : undefined };
+    return { wire, sequence: undefined, opened: undefined };
   }
 
   /** Opens a record while others before it are not done, or later. Its bytes are its own. */
   #openAhead(wire: WireRecord): void {
     this.#inFlight.push(wire);
+    const opener = this.#opener;
     try {
-      if (this.#opener !== undefined && this.#isLate(wire)) {
-        this.#openLater(this.#opener, wire);
+      if (opener !== undefined && this.#isLate(wire)) {
+        const reading = this.#reading(wire, opener);
+        this.#results.pushPromise(opener.unprotectLater(wire), reading);
+        // Between application data it may be a KeyUpdate, behind which others are opened again; elsewhere most change keys.
+        this.#held ||= this.#epoch !== "application";
         return;
       }
       const outcome = this.#open(wire);
@@ -247,13 +242,16 @@ export class IncomingRecords {
     }
   }
 
-  #openLater(opener: RecordOpener, wire: WireRecord): void {
+  /** What becomes of a record by what `opener` makes of it: where early data is skipped, that is a trial. */
+  #reading(wire: WireRecord, opener: RecordOpener): (inner: Uint8Array | undefined) => Outcome {
     const sequence = opener.records;
-    if (this.#skipping !== undefined) this.#assertBetweenMessages();
-    const { promise, finish } = this.#skipping === undefined ? opener.openLater(wire) : opener.tryOpenLater(wire);
-    this.#results.pushPromise(promise, (inner) => ({ wire, sequence, opened: finish(inner) }));
-    // Between application data it may be a KeyUpdate, behind which others are opened again; elsewhere most change keys.
-    this.#held ||= this.#epoch !== "application";
+    const trial = this.#skipping !== undefined;
+    if (trial) this.#assertBetweenMessages();
+    return (inner) => {
+      if (inner !== undefined || !trial) return { wire, sequence, opened: openedRecord(inner) };
+      opener.forget();
+      return { wire, sequence, opened: undefined };
+    };
   }
 
   /** A record that was opened later held a KeyUpdate, and those behind it were opened under the old key. */
@@ -270,7 +268,7 @@ export class IncomingRecords {
       throw fault("ERR_SSL_UNEXPECTED_MESSAGE", "early data between the fragments of a handshake message");
   }
 
-  /** Hands a record on, unless it is skipped: RFC 8446 4.2.10, by trial, or by the outer type before a second ClientHello. */
+  /** Hands a record on, unless it is skipped. The first that opens is the last of those that might have been. */
   #pass({ wire, sequence, opened }: Outcome): InboundRecord | undefined {
     if (opened === undefined) {
       this.#skip(wire);
@@ -282,8 +280,8 @@ export class IncomingRecords {
 
   #skip({ bytes, fragment }: WireRecord): void {
     if (this.#skipping === undefined) throw fault("ERR_TLS_INTERNAL", "a record skipped where none is");
-    this.#skipping.left -= Math.max(1, fragment.length);
-    if (this.#skipping.left < 0) throw fault("ERR_TLS_TOO_MUCH_EARLY_DATA", "more than is skipped");
+    this.#skipping -= Math.max(1, fragment.length);
+    if (this.#skipping < 0) throw fault("ERR_TLS_TOO_MUCH_EARLY_DATA", "more than is skipped");
     this.#observer?.({ kind: "skipped", wire: bytes });
   }
 

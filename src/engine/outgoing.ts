@@ -160,10 +160,8 @@ export class OutgoingRecords {
 
   /** Sends KeyUpdate under the old key and moves to the next (RFC 8446 4.6.3). */
   updateKey(request: keyof typeof KeyUpdateRequest.codes): void {
-    const secret = this.#secret;
-    const suite = this.#sealer?.suite;
-    if (secret === undefined || suite === undefined)
-      throw fault("ERR_TLS_INTERNAL", "a key update before there are keys");
+    const secret = this.trafficSecret;
+    const { suite } = this.#sealer as RecordSealer;
     if (!this.canUpdateKey) throw fault("ERR_TLS_RECORD_LIMIT", `${this.#generation} key updates are the most`);
     const request_update = KeyUpdateRequest.codes[request] as number;
     this.sendHandshake("application", encodeMessage("key_update", KeyUpdate, { request_update }));
@@ -257,10 +255,9 @@ export class OutgoingRecords {
     const sealer = this.#sealer;
     const facts = this.#facts(type, content, padding, sealer?.records);
     if (sealer?.isLate(type === application_data, content.length)) {
-      const { promise, finish } = sealer.sealLater(type, content, padding);
       this.#outputLength += sealedLength(content.length, padding, sealer.suite.tagLength);
       this.#noteSealing();
-      this.#sealing.pushPromise(promise, (fragment) => ({ wire: finish(fragment), facts }));
+      this.#sealing.pushPromise(sealer.sealLater(type, content, padding), (wire) => ({ wire, facts }));
       return;
     }
     this.#queue(sealer?.seal(type, content, padding) ?? this.#plaintext(type, content), facts);

@@ -23,12 +23,6 @@ export function usageLimit(suite: CipherSuite): number {
   return suite.name.includes("CCM") ? AES_CCM_RECORDS : AES_GCM_RECORDS;
 }
 
-/** What is made, in its turn, of what a promise gives: nothing more waits between the two. */
-export interface Later<Given, Made> {
-  readonly promise: Promise<Given>;
-  finish(given: Given): Made;
-}
-
 /** What a record carries once it is opened. */
 export interface OpenedRecord {
   readonly type: number;
@@ -75,13 +69,11 @@ abstract class Direction {
   }
 
   protected get prompt(): PromptAead {
-    if (this.#prompt === undefined) throw fault("ERR_TLS_INTERNAL", "this AEAD answers later only");
-    return this.#prompt;
+    return half(this.#prompt);
   }
 
   protected get late(): LateAead {
-    if (this.#late === undefined) throw fault("ERR_TLS_INTERNAL", "this AEAD answers at once only");
-    return this.#late;
+    return half(this.#late);
   }
 
   /** RFC 8446 5.3: the sequence number, padded to the IV's length, XORed with the IV. */
@@ -97,14 +89,19 @@ abstract class Direction {
     return nonce;
   }
 
-  /** Takes back the last nonce: its record was none of this epoch's. */
-  protected forget(): void {
+  /** The last record was none of this epoch's: its nonce is the next one's. */
+  forget(): void {
     this.#sequence--;
   }
 
   wipe(): void {
     wipe(this.#iv, this.#nonce);
   }
+}
+
+function half<T>(there: T | undefined): T {
+  if (there === undefined) throw fault("ERR_TLS_INTERNAL", "an AEAD was asked for what it has not");
+  return there;
 }
 
 /** Protects what this side sends in one epoch. */
@@ -122,16 +119,11 @@ export class RecordSealer extends Direction {
   }
 
   /** The same, later. The order of calls is that of the records on the wire. */
-  sealLater(type: number, content: Uint8Array, padding = 0): Later<Uint8Array, Uint8Array> {
+  async sealLater(type: number, content: Uint8Array, padding = 0): Promise<Uint8Array> {
     const record = unsealed(type, content, padding, this.tagLength);
     const plaintext = record.subarray(RECORD_HEADER_LENGTH, -this.tagLength);
-    return {
-      promise: this.late.seal(this.nonce(), headerOf(record), plaintext),
-      finish(fragment) {
-        record.set(fragment, RECORD_HEADER_LENGTH);
-        return record;
-      },
-    };
+    record.set(await this.late.seal(this.nonce(), headerOf(record), plaintext), RECORD_HEADER_LENGTH);
+    return record;
   }
 }
 
@@ -165,47 +157,26 @@ export class RecordOpener extends Direction {
     return length >= this.tagLength && super.isLate(isData, length);
   }
 
-  /**
-   * The content of a protected record.
-   *
-   * @throws TlsError `ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC`, `ERR_SSL_PACKET_LENGTH_TOO_LONG`, or
-   * `ERR_SSL_UNEXPECTED_MESSAGE` when there is no content type at all (RFC 8446 5.4).
-   */
-  open(wire: WireRecord): OpenedRecord {
-    return opened(this.#now(wire));
-  }
-
-  /** The same; `undefined` where the record is not protected by this key, which then is as if it had not come. */
-  tryOpen(wire: WireRecord): OpenedRecord | undefined {
-    return this.#tried(this.#now(wire));
-  }
-
-  /** {@link RecordOpener.open}, later. The order of calls is that of the records on the wire. */
-  openLater(wire: WireRecord): Later<Uint8Array | undefined, OpenedRecord> {
-    return { promise: this.#later(wire), finish: opened };
-  }
-
-  /** {@link RecordOpener.tryOpen}, later. No other record may be opened before it is finished. */
-  tryOpenLater(wire: WireRecord): Later<Uint8Array | undefined, OpenedRecord | undefined> {
-    return { promise: this.#later(wire), finish: (inner) => this.#tried(inner) };
-  }
-
-  #now({ bytes, fragment }: WireRecord): Uint8Array | undefined {
+  /** TLSInnerPlaintext (RFC 8446 5.2), or `undefined` where the record is not protected by this key. */
+  unprotect({ bytes, fragment }: WireRecord): Uint8Array | undefined {
     const nonce = this.nonce();
     return fragment.length < this.tagLength ? undefined : this.prompt.open(nonce, headerOf(bytes), fragment);
   }
 
-  #later({ bytes, fragment }: WireRecord): Promise<Uint8Array | undefined> {
+  /** The same, later. The order of calls is that of the records on the wire. */
+  unprotectLater({ bytes, fragment }: WireRecord): Promise<Uint8Array | undefined> {
     return this.late.open(this.nonce(), headerOf(bytes), fragment);
-  }
-
-  #tried(inner: Uint8Array | undefined): OpenedRecord | undefined {
-    if (inner === undefined) this.forget();
-    return inner && opened(inner);
   }
 }
 
-function opened(inner: Uint8Array | undefined): OpenedRecord {
+/**
+ * What a protected record holds.
+ *
+ * @param inner - What an opener has made of it.
+ * @throws TlsError `ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC`, `ERR_SSL_PACKET_LENGTH_TOO_LONG`, or
+ * `ERR_SSL_UNEXPECTED_MESSAGE` when there is no content type at all (RFC 8446 5.4).
+ */
+export function openedRecord(inner: Uint8Array | undefined): OpenedRecord {
   if (inner === undefined) throw fault("ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC");
   let end = inner.length;
   while (end > 0 && inner[end - 1] === 0) end--;

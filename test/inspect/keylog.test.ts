@@ -4,7 +4,7 @@ import { fromHex, toHex } from "../../src/bytes/hex.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import type { CipherSuite } from "../../src/crypto/provider.ts";
 import { combineObservers, keyLog } from "../../src/inspect/index.ts";
-import { RecordOpener } from "../../src/record/protection.ts";
+import { openedRecord, RecordOpener } from "../../src/record/protection.ts";
 import { exchange } from "../support/pair.ts";
 import { recordsOf, traced } from "./support.ts";
 
@@ -49,11 +49,12 @@ describe("a key log", () => {
     const decrypted = recordsOf(ends.clientItems).filter(({ secret }) => secret !== undefined);
     expect(decrypted.length).toBe(3);
     for (const { secret, wire, content, type } of decrypted) {
-      const found = openers[secret as keyof typeof openers].open({
+      const inner = openers[secret as keyof typeof openers].unprotect({
         type: wire[0] as number,
         bytes: wire,
         fragment: wire.subarray(5),
       });
+      const found = openedRecord(inner);
       expect([found.type, toHex(found.content)]).toEqual([type.code, toHex(content)]);
     }
   });

@@ -130,6 +130,11 @@ describe("entry points", () => {
           .filter((library) => library !== undefined),
       );
     expect(await libraries(everything("./lean"))).toEqual(new Set(["@noble/hashes", "@noble/ciphers"]));
+    // A client has no cipher either: its records are the platform's.
+    const client = await bundled(`import { connect } from "./src/lean.ts"; globalThis.keep?.(connect);`);
+    expect(client.kept.filter((path) => path.includes("@noble/")).every((path) => path.includes("@noble/hashes"))).toBe(
+      true,
+    );
     expect(await libraries(everything("."))).toEqual(
       new Set(["@noble/hashes", "@noble/ciphers", "@noble/curves", "@noble/post-quantum", "micro-rsa-dsa-dh"]),
     );

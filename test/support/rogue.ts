@@ -16,7 +16,7 @@ import type { ClientConfig, HandshakeResult, ServerConfig } from "../../src/hand
 import type { Epoch, HandshakeEffects, SecretLabel } from "../../src/handshake/io.ts";
 import { serverHandshake } from "../../src/handshake/server.ts";
 import { HandshakeReader, RecordReader } from "../../src/record/framing.ts";
-import { RecordOpener, RecordSealer } from "../../src/record/protection.ts";
+import { openedRecord, RecordOpener, RecordSealer } from "../../src/record/protection.ts";
 import { nextTrafficSecret } from "../../src/schedule/secrets.ts";
 import { deliver, type End } from "./pair.ts";
 
@@ -138,7 +138,7 @@ export class Rogue {
       if (record === undefined) return;
       const isProtected = this.#opener !== undefined && record.type === application_data;
       const { type, content } = isProtected
-        ? (this.#opener as RecordOpener).open(record)
+        ? openedRecord((this.#opener as RecordOpener).unprotect(record))
         : { type: record.type, content: record.fragment };
       this.received.push({ type, content: content.slice(), isProtected });
       if (type === handshake) this.#receiveHandshake(content);

@@ -17,7 +17,7 @@ import { decode, encode, type Schema } from "../../src/codec/schema.ts";
 import type { CipherSuite, CryptoProvider, PublicKey } from "../../src/crypto/provider.ts";
 import { verifyScheme } from "../../src/crypto/signatures.ts";
 import { HandshakeReader, RecordReader } from "../../src/record/framing.ts";
-import { RecordOpener, RecordSealer } from "../../src/record/protection.ts";
+import { openedRecord, RecordOpener, RecordSealer } from "../../src/record/protection.ts";
 import { deriveSecret, HkdfLabel, hkdfExpandLabel, hkdfExtract } from "../../src/schedule/hkdf.ts";
 import {
   EarlySecret,
@@ -351,8 +351,8 @@ class Walk {
     if (sealer === undefined) {
       expect([wire.type, toHex(wire.fragment)]).toEqual([code, toHex(payload)]);
     } else {
-      const opened = this.#openers.get(step.actor)?.open(wire);
-      expect(opened).toEqual({ type: code, content: payload, padding: 0 });
+      const inner = this.#openers.get(step.actor)?.unprotect(wire);
+      expect(openedRecord(inner)).toEqual({ type: code, content: payload, padding: 0 });
     }
   }
 
