@@ -57,6 +57,34 @@ describe("records that are protected asynchronously", () => {
     }
   });
 
+  it("do not mix with those of other connections of a context, which share memory with them", async () => {
+    const common = {
+      provider: lateProvider(nobleProvider, { seed: 20 }),
+      clock: Date.now,
+      groups: ["x25519"],
+    } as const;
+    const padding = (type: number) => (type === 22 ? 2 * BULK_THRESHOLD : 0);
+    const clients = clientContext({ ...common, padding, trust: identities.ca, serverName: "localhost" });
+    const servers = serverContext({ ...common, identities: [identityOptions(identities.server())] });
+    const pairs = Array.from({ length: 3 }, () => [end(clients.engine()), end(servers.engine())] as const);
+    const move = () => Promise.all(pairs.map(([a, b]) => exchangeLate(a, b)));
+    await move();
+    const sent = pairs.map((_, which) => chunks(which).map((chunk) => chunk.fill(which + 1)));
+    for (let index = 0; index < 40; index++) {
+      for (const [which, [a]] of pairs.entries()) {
+        a.engine.write(sent[which]?.[index] as Uint8Array);
+        // Padded to the length of bulk records, so that those behind it are opened again.
+        if (index % 7 === which) a.engine.updateKeys();
+      }
+      if (index % 10 === 9) await move();
+    }
+    await move();
+    for (const [which, [a, b]] of pairs.entries()) {
+      expect([failure(a), failure(b)]).toEqual([undefined, undefined]);
+      expect(concat(...b.received)).toEqual(concat(...(sent[which] as Uint8Array[])));
+    }
+  });
+
   it("are all there before close_notify ends them", async () => {
     const [a, b] = await connected(9);
     for (const chunk of chunks(9)) a.engine.write(chunk);

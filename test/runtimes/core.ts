@@ -72,6 +72,13 @@ const alone = once(async () => {
   return provider;
 });
 
+/** Every record is WebCrypto's, small ones and the handshake's too. */
+const leanAlone = once(async () => {
+  const provider = lean.createLeanProvider();
+  await provider.warmup();
+  return provider;
+});
+
 const PROVIDERS: Readonly<Record<string, () => CryptoProvider>> = { webcrypto: webCrypto, noble: () => nobleProvider };
 
 const cases = new Map<string, Case>();
@@ -233,6 +240,22 @@ cases.set("WebCrypto alone: all it has", async (material) => {
   includes(kinds, ["P-256", "P-384", "RSA", "RSA-PSS"]);
   return [...groups, ...kinds].join(", ");
 });
+
+cases.set("every record in WebCrypto, 1 MB each way, across KeyUpdates", async (material) => {
+  const both = { provider: await leanAlone(), recordsPerKey: 10 };
+  const [client, server] = await mutual(material, both, both);
+  equal([client.cipherSuite, client.verified, server.verified], ["TLS_AES_128_GCM_SHA256", true, true]);
+  client.updateKeys("update_requested");
+  await echo(client, server, 1_000_000);
+});
+
+for (const [what, refusal] of Object.entries(REFUSALS)) {
+  cases.set(`every record in WebCrypto refuses ${what}`, async (material) => {
+    const { client, ...rest } = refusal(material);
+    const platform = { groups: ["secp256r1"], ...client } as const;
+    await refused(material, { provider: await leanAlone() }, { ...rest, client: platform });
+  });
+}
 
 cases.set("the lean entry point", async (material) => {
   const [near, far] = lean.memoryPair();
