@@ -15,18 +15,24 @@ export function hkdfExtract(hash: Hash, salt: Uint8Array, inputKeyMaterial: Uint
   return hash.hmac(salt, inputKeyMaterial);
 }
 
-/** RFC 5869 2.3. `length` in bytes, at most 255 times the hash's. */
-function hkdfExpand(hash: Hash, pseudoRandomKey: Uint8Array, info: Uint8Array, length: number): Uint8Array {
-  let block = hash.hmac(pseudoRandomKey, concat(info, Uint8Array.of(1)));
-  if (length <= hash.length) return block.subarray(0, length);
+/**
+ * RFC 5869 2.3.
+ *
+ * @param first - What the first block is made of: `info`, and the byte 1.
+ * @param length - In bytes, at most 255 times the hash's.
+ */
+function hkdfExpand(hash: Hash, pseudoRandomKey: Uint8Array, first: Uint8Array, length: number): Uint8Array {
+  let block = hash.hmac(pseudoRandomKey, first);
+  // As it is nearly always: a copy or a view would cost a tenth of the HMAC.
+  if (length === block.length) return block;
   const output = new Uint8Array(length);
-  output.set(block);
-  for (let offset = block.length, counter = 2; offset < length; offset += block.length, counter++) {
-    if (counter > 255) throw new RangeError("HKDF-Expand gives at most 255 blocks");
-    block = hash.hmac(pseudoRandomKey, concat(block, info, Uint8Array.of(counter)));
-    output.set(block.subarray(0, Math.min(block.length, length - offset)), offset);
+  for (let counter = 1, offset = 0; ; ) {
+    output.set(block.subarray(0, length - offset), offset);
+    offset += block.length;
+    if (offset >= length) return output;
+    if (++counter > 255) throw new RangeError("HKDF-Expand gives at most 255 blocks");
+    block = hash.hmac(pseudoRandomKey, concat(block, first.subarray(0, -1), Uint8Array.of(counter)));
   }
-  return output;
 }
 
 /** The labels of RFC 8446 7.1 with their prefix, encoded once. */
@@ -52,14 +58,15 @@ export function hkdfExpandLabel(
   }
   if (text.length > 255 || context.length > 255 || length > 0xffff)
     throw new RangeError("an HkdfLabel field is too long");
-  const info = new Uint8Array(4 + text.length + context.length);
-  info[0] = length >> 8;
-  info[1] = length & 0xff;
-  info[2] = text.length;
-  info.set(text, 3);
-  info[3 + text.length] = context.length;
-  info.set(context, 4 + text.length);
-  return hkdfExpand(hash, secret, info, length);
+  const first = new Uint8Array(5 + text.length + context.length);
+  first[0] = length >> 8;
+  first[1] = length & 0xff;
+  first[2] = text.length;
+  first.set(text, 3);
+  first[3 + text.length] = context.length;
+  first.set(context, 4 + text.length);
+  first[first.length - 1] = 1;
+  return hkdfExpand(hash, secret, first, length);
 }
 
 /** `Derive-Secret(secret, label, messages)`, RFC 8446 7.1, with the transcript hash already taken. */
