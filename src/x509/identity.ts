@@ -67,58 +67,66 @@ export function peerIdentity(
   verified: boolean,
   provider: CryptoProvider,
 ): PeerIdentity {
-  const [certificate, ...issuers] = path;
-  const { subject, subjectAltName } = certificate;
-  const uri = subjectAltName?.uri ?? [];
-  let fingerprint: string | undefined;
-  // Texts are made when somebody asks: most connections never look at most of them.
-  return {
+  const [certificate] = path;
+  const facts: Facts = {
     role,
     verified,
-    get subject() {
-      return subject.text;
-    },
-    get commonName() {
-      return subject.values(AttributeType.commonName)[0];
-    },
-    get organizations() {
-      return subject.values(AttributeType.organization);
-    },
-    get organizationalUnits() {
-      return subject.values(AttributeType.organizationalUnit);
-    },
-    get names() {
-      return {
-        dns: subjectAltName?.dns ?? [],
-        ip: subjectAltName?.ip.map(formatAddress) ?? [],
-        email: subjectAltName?.email ?? [],
-        uri,
-        directory: subjectAltName?.directory.map(({ text }) => text) ?? [],
-      };
-    },
-    get spiffeId() {
-      return uri.length === 1 && isSpiffeId(uri[0] as string) && !signs(certificate) ? uri[0] : undefined;
-    },
-    get issuer() {
-      return certificate.issuer.text;
-    },
-    get issuerChain() {
-      return issuers.map(({ subject: { text } }) => text);
-    },
-    get serialNumber() {
-      return toHex(certificate.serialNumber);
-    },
-    get fingerprint256() {
-      fingerprint ??= toHex(provider.hashes.sha256.digest(certificate.der));
-      return fingerprint;
-    },
     notBefore: certificate.notBefore,
     notAfter: certificate.notAfter,
     certificate,
     path,
     anchor: verified ? path[path.length - 1] : undefined,
   };
+  Object.defineProperty(facts, PROVIDER, { value: provider });
+  return Object.defineProperties(facts, TEXTS) as PeerIdentity;
 }
+
+/** Hashes for an identity's fingerprint. */
+const PROVIDER = /* @__PURE__ */ Symbol();
+
+type Facts = Pick<PeerIdentity, "role" | "verified" | "notBefore" | "notAfter" | "certificate" | "path" | "anchor"> & {
+  readonly [PROVIDER]?: CryptoProvider;
+};
+
+/** Made when somebody asks: most connections never look at most of them. */
+const text = <T>(make: (facts: Facts) => T) => ({
+  enumerable: true,
+  get(this: Facts): T {
+    return make(this);
+  },
+});
+
+/**
+ * All identities share these accessors: V8 keeps the shape of an object with accessors of its own, and all that they close
+ * over, until a full collection.
+ */
+const TEXTS: {
+  readonly [Name in Exclude<keyof PeerIdentity, keyof Facts>]: TypedPropertyDescriptor<PeerIdentity[Name]>;
+} = {
+  subject: /* @__PURE__ */ text(({ certificate }) => certificate.subject.text),
+  commonName: /* @__PURE__ */ text(({ certificate }) => certificate.subject.values(AttributeType.commonName)[0]),
+  organizations: /* @__PURE__ */ text(({ certificate }) => certificate.subject.values(AttributeType.organization)),
+  organizationalUnits: /* @__PURE__ */ text(({ certificate }) =>
+    certificate.subject.values(AttributeType.organizationalUnit),
+  ),
+  names: /* @__PURE__ */ text(({ certificate: { subjectAltName } }) => ({
+    dns: subjectAltName?.dns ?? [],
+    ip: subjectAltName?.ip.map(formatAddress) ?? [],
+    email: subjectAltName?.email ?? [],
+    uri: subjectAltName?.uri ?? [],
+    directory: subjectAltName?.directory.map(({ text }) => text) ?? [],
+  })),
+  spiffeId: /* @__PURE__ */ text(({ certificate }) => {
+    const uri = certificate.subjectAltName?.uri ?? [];
+    return uri.length === 1 && isSpiffeId(uri[0] as string) && !signs(certificate) ? uri[0] : undefined;
+  }),
+  issuer: /* @__PURE__ */ text(({ certificate }) => certificate.issuer.text),
+  issuerChain: /* @__PURE__ */ text(({ path }) => path.slice(1).map(({ subject }) => subject.text)),
+  serialNumber: /* @__PURE__ */ text(({ certificate }) => toHex(certificate.serialNumber)),
+  fingerprint256: /* @__PURE__ */ text(({ certificate, [PROVIDER]: provider }) =>
+    toHex((provider as CryptoProvider).hashes.sha256.digest(certificate.der)),
+  ),
+};
 
 /** Signing certificates are for validation alone: their SPIFFE IDs authenticate nobody (X509-SVID 3.2, 5.2). */
 function signs({ basicConstraints, keyUsage = 0 }: Certificate): boolean {
