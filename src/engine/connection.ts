@@ -51,8 +51,9 @@ export class Connection implements EffectsHost, RunHost, IntakeHost, AfterHost {
     this.#aftermath = aftermath;
     this.observer = detached(limits.observer);
     const { observer } = this;
-    this.incoming = new IncomingRecords({ ...limits, observer }, () => this.process());
-    this.outgoing = new OutgoingRecords({ ...limits, observer, side }, () => this.settle());
+    const options = { ...limits, observer, side };
+    this.incoming = new IncomingRecords(options, () => this.process());
+    this.outgoing = new OutgoingRecords(options, () => this.settle());
     this.inbound = new Inbound(side, this.incoming, limits.highWaterMark, limits.statelessRetries);
     this.outbound = new Outbound(this.outgoing, limits.highWaterMark);
     this.run = new HandshakeRun(start(effectsOn(this)), this);
@@ -82,7 +83,8 @@ export class Connection implements EffectsHost, RunHost, IntakeHost, AfterHost {
 
   identified(facts: Partial<HandshakeResult>): void {
     const result = this.result as HandshakeResult;
-    this.result = handshakeResult({ ...result, ...facts }, result);
+    const changed = { ...result, ...facts };
+    this.result = handshakeResult(changed, changed, changed, result);
   }
 
   noteAccepted(): void {

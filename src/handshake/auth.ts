@@ -19,27 +19,18 @@ import { finishedVerifyData } from "../schedule/secrets.ts";
 import type { Transcript } from "../schedule/transcript.ts";
 import { KeyUsage } from "../x509/certificate.ts";
 import type { PeerIdentity } from "../x509/identity.ts";
-import type { CommonConfig } from "./config.ts";
+import type { CommonConfig, PeerFacts } from "./config.ts";
 import type { Identity } from "./identity.ts";
 import { call, type Epoch, type HandshakeEffects } from "./io.ts";
 import { checkResponses } from "./negotiate.ts";
 
-const PREFIX = new Uint8Array(64).fill(0x20);
-
 /** What a CertificateVerify signs, RFC 8446 4.4.3. */
 export function signedContent(side: Side, transcriptHash: Uint8Array): Uint8Array {
-  return concat(PREFIX, utf8(`TLS 1.3, ${side} CertificateVerify`), Uint8Array.of(0), transcriptHash);
+  return concat(utf8(`${" ".repeat(64)}TLS 1.3, ${side} CertificateVerify\0`), transcriptHash);
 }
 
-/** What a peer's Certificate message brings. */
-export interface ReceivedCertificate {
-  /** DER, possibly none. */
-  readonly certificates: readonly Uint8Array[];
-  /** Stapled to the first: DER OCSPResponse. */
-  readonly ocspResponse: Uint8Array | undefined;
-  /** SignedCertificateTimestamps of the first, RFC 6962 3.3. */
-  readonly scts: readonly Uint8Array[];
-}
+/** What a peer's Certificate message brings: certificates, possibly none, and what is stapled to the first. */
+export type ReceivedCertificate = Pick<PeerFacts, "peerCertificates" | "peerOcspResponse" | "peerScts">;
 
 /** The messages that may bring a certificate, where compression was offered (RFC 8879 4). */
 export function certificateMessages({
@@ -95,9 +86,9 @@ export function* readCertificate<A extends Asked>(
   const status = find(block, "status_request");
   return {
     asked,
-    certificates: body.certificate_list.map(({ cert_data }) => cert_data),
-    ocspResponse: status?.response,
-    scts: find(block, "signed_certificate_timestamp") ?? [],
+    peerCertificates: body.certificate_list.map(({ cert_data }) => cert_data),
+    peerOcspResponse: status?.response,
+    peerScts: find(block, "signed_certificate_timestamp") ?? [],
   };
 }
 

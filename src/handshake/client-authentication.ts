@@ -33,7 +33,7 @@ export function* authenticateClient<A extends AskedClient>(
 ): Flow<{ readonly asked: A; readonly facts: PeerFacts }> {
   let message: HandshakeMessage = yield* receive("WAIT_CERT", certificateMessages(config));
   const received = yield* readCertificate(config, message, lookup);
-  const { certificates: peerCertificates, asked } = received;
+  const { asked, peerCertificates, peerOcspResponse, peerScts } = received;
   const { transcript } = asked;
   if (peerCertificates.length === 0) {
     if (!asked.mayDecline) throw fault("ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE");
@@ -41,12 +41,11 @@ export function* authenticateClient<A extends AskedClient>(
     return { asked, facts: NOBODY };
   }
   const generation = generationOf(config, choice.verifier);
-  const peer = yield* verifyClient(config, choice, peerCertificates, received.ocspResponse);
+  const peer = yield* verifyClient(config, choice, peerCertificates, peerOcspResponse);
   transcript.add(message.bytes);
   message = yield* receive("WAIT_CV", ["certificate_verify"]);
   const peerSignatureScheme = yield* checkCertificateVerify(config, message, peer, transcript);
   transcript.add(message.bytes);
-  const { ocspResponse: peerOcspResponse, scts: peerScts } = received;
   return { asked, facts: { generation, peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } };
 }
 

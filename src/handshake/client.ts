@@ -47,9 +47,10 @@ interface Request {
 
 type ClientEffects = Pick<HandshakeEffects, "send" | "emit">;
 
-interface AuthenticatedServer extends PeerFacts {
+interface AuthenticatedServer {
   /** The server wants to know who the client is. */
   readonly request: IdentityRequest | undefined;
+  readonly facts: PeerFacts;
 }
 
 /**
@@ -147,9 +148,9 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   };
   const byKeyAlone = key !== undefined && !both;
   const authentication: AuthenticatedServer = byKeyAlone
-    ? { request: undefined, ...key.server }
+    ? { request: undefined, facts: key.server }
     : yield* authenticateServer(config, transcript, offer);
-  const { request, ...shown } = authentication;
+  const { request, facts } = authentication;
 
   message = yield* receive("WAIT_FINISHED", ["finished"]);
   checkFinished(message, transcript, hash, handshakeTraffic.server);
@@ -158,7 +159,7 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   effects.install("read", "application", suite, traffic.server.slice());
 
   const judged = { config, negotiated, key };
-  let server = yield* concludeServer(judged, shown);
+  let server = yield* concludeServer(judged, facts);
   if (accepted) {
     const end = encodeMessage("end_of_early_data", empty, true);
     transcript.add(end);
@@ -181,9 +182,9 @@ function* run(config: ClientConfig, effects: HandshakeEffects, held: Held): Flow
   effects.allowApplicationData();
 
   return handshakeResult(
+    negotiated,
+    server,
     {
-      ...negotiated,
-      ...server,
       clientRandom: random,
       identity,
       signatureScheme,
@@ -217,26 +218,18 @@ function* authenticateServer(config: ClientConfig, transcript: Transcript, offer
     transcript.add(message.bytes);
     message = yield* receive("WAIT_CERT", certificateMessages(config));
   }
-  const received = yield* readCertificate(config, message, inHandshake({ requested: offer.block }));
-  const { certificates: peerCertificates } = received;
+  const received = readCertificate(config, message, inHandshake({ requested: offer.block }));
+  const { peerCertificates, peerOcspResponse, peerScts } = yield* received;
   if (peerCertificates.length === 0)
     throw fault("ERR_TLS_DECODE_ERROR", "the server sent no certificate (RFC 8446 4.4.2.4)");
   const generation = generationOf(config, config.verifier);
-  const peer = yield* verifyServer(config, peerCertificates, received.ocspResponse);
+  const peer = yield* verifyServer(config, peerCertificates, peerOcspResponse);
   transcript.add(message.bytes);
 
   message = yield* receive("WAIT_CV", ["certificate_verify"]);
   const peerSignatureScheme = yield* checkCertificateVerify(config, message, peer, transcript);
   transcript.add(message.bytes);
-  return {
-    request,
-    generation,
-    peer,
-    peerCertificates,
-    peerSignatureScheme,
-    peerOcspResponse: received.ocspResponse,
-    peerScts: received.scts,
-  };
+  return { request, facts: { generation, peer, peerCertificates, peerSignatureScheme, peerOcspResponse, peerScts } };
 }
 
 /** Looks at the version before the extensions: a TLS 1.2 server's are not legal in TLS 1.3, and that is not the news. */

@@ -119,7 +119,8 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
       side: "server",
       context: NO_CONTEXT,
       wishes: wishesOf(hello.extensions),
-      ...presented,
+      identity: presented.identity,
+      scheme: presented.scheme,
     });
   }
   sendFinished(effects, transcript, hash, handshakeTraffic.server);
@@ -155,9 +156,9 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
   // RFC 8446 4.3.2: nor is one sent later, where an external key stands for the client.
   const mayAskLater = config.postHandshakeAuth && offered && (both || psk?.externalIdentity === undefined);
   return handshakeResult(
+    negotiated,
+    client,
     {
-      ...negotiated,
-      ...client,
       clientRandom: random,
       identity: presented?.identity,
       signatureScheme: presented?.scheme,
