@@ -39,10 +39,12 @@ export function concludeServer(
   decided = false,
 ): Flow<PeerFacts> {
   const verify = () => verifyServer(config, facts.peerCertificates, facts.peerOcspResponse);
-  // biome-ignore lint/correctness/useYield: a client has its keys with it
-  function* assertStanding() {
-    if (key !== undefined) config.assertKey?.(config, key);
-  }
+  const assertStanding =
+    key &&
+    // biome-ignore lint/correctness/useYield: a client has its keys with it
+    function* () {
+      config.assertKey?.(config, key);
+    };
   return conclude({ config, verifier: config.verifier, negotiated, verify, assertStanding }, facts, decided);
 }
 

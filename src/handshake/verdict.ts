@@ -17,7 +17,7 @@ export interface Case {
   readonly negotiated: Negotiated;
   verify(): Flow<PeerIdentity>;
   /** What else it stands on must be in force: an external key, or that nobody need show a certificate. */
-  assertStanding(peer: PeerIdentity | undefined): Flow<void>;
+  readonly assertStanding: ((peer: PeerIdentity | undefined) => Flow<void>) | undefined;
 }
 
 /**
@@ -36,10 +36,10 @@ export function* conclude(
     // Taken before: what is replaced while a verdict is waited for counts.
     const generation = generationOf(config, verifier);
     if (authorizedUnder === generation) return current;
-    yield* assertStanding(current.peer);
-    const stale = current.peer !== undefined && current.generation !== generation;
-    const peer = stale ? yield* verify() : current.peer;
-    current = { ...current, peer, generation };
+    if (assertStanding !== undefined) yield* assertStanding(current.peer);
+    if (current.generation !== generation)
+      current = { ...current, peer: current.peer && (yield* verify()), generation };
+    const { peer } = current;
     const { authorize } = config;
     if (authorize !== undefined) {
       const allowed = yield* call("authorize", "ERR_TLS_CALLBACK_FAILED", () => authorize(peer, negotiated));

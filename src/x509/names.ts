@@ -41,7 +41,7 @@ export function referenceName(name: string): ReferenceName {
 /** True when the certificate is for `host`; false also when that is no host name at all. */
 export function matchesHost(certificate: Certificate, host: string): boolean {
   const reference = readReference(host);
-  return reference !== undefined && matchName(certificate, reference).matched;
+  return reference !== undefined && matches(certificate, reference);
 }
 
 function readReference(name: string): ReferenceName | undefined {
@@ -64,19 +64,20 @@ function readReference(name: string): ReferenceName | undefined {
  * ```
  */
 export function matchName(certificate: Certificate, wanted: ReferenceName): NameMatch {
-  const dns = certificate.subjectAltName?.dns ?? [];
-  const ip = certificate.subjectAltName?.ip ?? [];
-  const matched =
-    wanted.kind === "ip"
-      ? ip.some((address) => equal(address, wanted.address))
-      : dns.some((presented) => matchesDomain(presented.toLowerCase(), wanted.text));
-  return {
-    matched,
-    wanted,
-    get offered() {
-      return [...dns.map((name) => `DNS:${name}`), ...ip.map((address) => `IP:${formatAddress(address)}`)];
-    },
-  };
+  return { matched: matches(certificate, wanted), wanted, offered: offeredNames(certificate) };
+}
+
+/** See {@link matchName}. */
+export function matches({ subjectAltName: names }: Certificate, wanted: ReferenceName): boolean {
+  return wanted.kind === "ip"
+    ? names?.ip.some((address) => equal(address, wanted.address)) === true
+    : names?.dns.some((presented) => matchesDomain(presented.toLowerCase(), wanted.text)) === true;
+}
+
+/** See {@link NameMatch.offered}. */
+export function offeredNames({ subjectAltName }: Certificate): string[] {
+  const { dns = [], ip = [] } = subjectAltName ?? {};
+  return [...dns.map((name) => `DNS:${name}`), ...ip.map((address) => `IP:${formatAddress(address)}`)];
 }
 
 /** True for a host name in lower case, without a final dot. */

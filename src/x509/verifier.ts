@@ -6,7 +6,7 @@ import type { Flow } from "../flow.ts";
 import type { Certificate } from "./certificate.ts";
 import { rejection } from "./explain.ts";
 import { type PeerIdentity, peerIdentity } from "./identity.ts";
-import { matchName, type ReferenceName, referenceName } from "./names.ts";
+import { matches, offeredNames, type ReferenceName, referenceName } from "./names.ts";
 import { parseCertificate } from "./parse.ts";
 import { findPath, type LegacySignatures } from "./path.ts";
 import type { PolicyInputs } from "./policies.ts";
@@ -138,7 +138,7 @@ export function trustVerifier(options: TrustVerifierOptions): CertificateVerifie
       const [certificate, ...intermediates] = parseChain(certificates);
       const request = { certificate, intermediates, trust, role, time, policy, limits, legacySignatures, provider };
       const refuses = revocation?.check(request, ocspResponse);
-      const path = yield* findPath({ ...request, refuses });
+      const path = yield* findPath(refuses === undefined ? request : { ...request, refuses });
       if (wanted !== undefined) checkName(path, wanted);
       return peerIdentity(path, role, true, provider);
     },
@@ -201,8 +201,8 @@ function unjudged(code: RejectionCode, reason: string): TlsError {
 
 function checkName(path: readonly [Certificate, ...Certificate[]], wanted: ReferenceName): void {
   const [certificate] = path;
-  const { matched, offered } = matchName(certificate, wanted);
-  if (matched) return;
+  if (matches(certificate, wanted)) return;
+  const offered = offeredNames(certificate);
   const names = offered.length === 0 ? "no DNS name and no address in subjectAltName" : offered.slice(0, 32).join(", ");
   const reason = `wanted ${wanted.kind === "ip" ? "IP" : "DNS"}:${wanted.text}, offered ${names}`;
   throw rejection([{ path, certificate, code: "ERR_TLS_CERT_ALTNAME_INVALID", reason, rank: 0 }]);
