@@ -22,9 +22,11 @@ export interface RunHost {
 }
 
 type Step = IteratorResult<Suspension, HandshakeResult>;
+type Resume = "next" | "throw";
 
 export class HandshakeRun {
-  readonly #flow: Flow<HandshakeResult>;
+  /** Gone once it is done: what it has gone through need not live as long as the connection. */
+  #flow: Flow<HandshakeResult> | undefined;
   readonly #host: RunHost;
   #suspension: Suspension | undefined;
   #running = false;
@@ -50,12 +52,12 @@ export class HandshakeRun {
   }
 
   start(): void {
-    this.#step(() => this.#flow.next());
+    this.#step("next");
   }
 
   /** One of the messages expected. */
   deliver(message: HandshakeMessage): void {
-    this.#step(() => this.#flow.next(message));
+    this.#step("next", message);
   }
 
   /** Ends a flow that is running, as soon as it stops. @returns False when it is not running. */
@@ -72,11 +74,11 @@ export class HandshakeRun {
   /** Lets go of the flow, so that it wipes what it holds. */
   end(): void {
     this.#suspension = undefined;
-    if (!this.#running) this.#flow.return(undefined as never);
+    if (!this.#running) this.#flow?.return(undefined as never);
   }
 
   /** Runs the flow up to its next suspension. */
-  #step(resume: () => Step): void {
+  #step(how: Resume, value?: unknown): void {
     const host = this.#host;
     // An observer may have ended it meanwhile.
     if (host.error !== undefined) return;
@@ -84,7 +86,7 @@ export class HandshakeRun {
     this.#running = true;
     let step: Step;
     try {
-      step = resume();
+      step = (this.#flow as Flow<HandshakeResult>)[how](value);
       if (this.#aborting === undefined) host.outgoing.flush();
     } catch (error) {
       this.#running = false;
@@ -93,7 +95,8 @@ export class HandshakeRun {
     }
     this.#running = false;
     // Before an abort takes effect: an abandoned promise needs its handlers too.
-    if (!step.done) this.#suspend(step.value);
+    if (step.done) this.#flow = undefined;
+    else this.#suspend(step.value);
     if (this.#aborting !== undefined) host.fail(this.#aborting);
     else if (step.done) host.complete(step.value);
     host.flushOutbound();
@@ -109,16 +112,16 @@ export class HandshakeRun {
     const { operation, promise } = suspension;
     observer?.({ kind: "operation", operation, phase: "suspended" });
     // An abandoned promise keeps its handlers, and its late result finds another suspension or none.
-    const settle = (resume: () => Step) => {
+    const settle = (how: Resume, value: unknown) => {
       if (this.#suspension !== suspension) return;
       observer?.({ kind: "operation", operation, phase: "resumed" });
-      this.#step(resume);
+      this.#step(how, value);
       this.#host.process();
     };
     // Through a real promise, which unwraps thenables of thenables and settles once.
     Promise.resolve(promise).then(
-      (value) => settle(() => this.#flow.next(value)),
-      (reason) => settle(() => this.#flow.throw(reason)),
+      (value) => settle("next", value),
+      (reason) => settle("throw", reason),
     );
   }
 }
