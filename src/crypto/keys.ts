@@ -162,13 +162,11 @@ export function usableRsa({ modulus, exponent }: RsaNumbers): boolean {
   return odd(modulus) && odd(exponent) && (exponent.length > 1 || (exponent[0] as number) >= 3);
 }
 
-/** y of the points of order 1, 2, 4 and 8, little-endian, the sign of x left out. */
+/** y of the points of order 1, 4 and 8, little-endian, the sign of x left out. Those of order 2 and 8 have y negated, too. */
 const SMALL_ORDER = [
   "0100000000000000000000000000000000000000000000000000000000000000",
-  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
   "0000000000000000000000000000000000000000000000000000000000000000",
   "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
 ];
 
 /**
@@ -179,7 +177,9 @@ export function usableEd25519(key: Uint8Array): boolean {
   const y = key.slice();
   y[31] = (y[31] as number) & 0x7f;
   const belowPrime = y[31] !== 0x7f || (y[0] as number) < 0xed || y.subarray(1, 31).some((byte) => byte !== 0xff);
-  return belowPrime && !SMALL_ORDER.includes(toHex(y));
+  // The prime is edff…ff7f: none of these borrows when it is subtracted from that.
+  const negated = y.map((byte, index) => (index === 0 ? 0xed : index === 31 ? 0x7f : 0xff) - byte);
+  return belowPrime && ![y, negated].some((each) => SMALL_ORDER.includes(toHex(each)));
 }
 
 /** A private key taken apart. `key`: the scalar, the seed of Ed25519 or Ed448, or an ML-DSA private key as DER (RFC 9881 6). */
