@@ -296,6 +296,34 @@ describe("the peer's identity", () => {
     expect(identity.anchor?.der).toEqual(root.der);
   });
 
+  it("is spread with its texts, and with nothing else", async () => {
+    const names = [generalName.dns("peer.example")];
+    const [one, other] = await Promise.all([
+      makeCertificate({ issuer: root, names }),
+      makeCertificate({ issuer: root }),
+    ]);
+    const identity = verify([one], [root]) as PeerIdentity;
+    const copy = { ...identity };
+    expect(Object.getOwnPropertySymbols(copy)).toEqual([]);
+    for (const [name, { get, value }] of Object.entries(Object.getOwnPropertyDescriptors(copy))) {
+      expect([name, get, value]).toEqual([name, undefined, identity[name as keyof PeerIdentity]]);
+    }
+    expect(Object.keys(copy).sort()).toEqual(Object.keys(identity).sort());
+    // What one shows is its own, whoever else has been asked.
+    const another = verify([other], [root]) as PeerIdentity;
+    expect([another.names.dns, identity.names.dns]).toEqual([["localhost"], ["peer.example"]]);
+    expect(another.fingerprint256).not.toBe(identity.fingerprint256);
+  });
+
+  it("has the same accessors as every other", async () => {
+    const leaves = [await makeCertificate({ issuer: root }), await makeCertificate({ issuer: root })] as const;
+    const [one, other] = leaves.map((leaf) =>
+      Object.values(Object.getOwnPropertyDescriptors(verify([leaf], [root]) as PeerIdentity)).map(({ get }) => get),
+    );
+    expect(one?.filter((get) => get !== undefined)).toHaveLength(10);
+    expect(one?.every((get, index) => get === other?.[index])).toBe(true);
+  });
+
   it.each([
     [["spiffe://a.example/b"], "spiffe://a.example/b"],
     [["spiffe://a.example"], undefined],
