@@ -30,8 +30,7 @@ function hkdfExpand(hash: Hash, pseudoRandomKey: Uint8Array, first: Uint8Array, 
     output.set(block.subarray(0, length - offset), offset);
     offset += block.length;
     if (offset >= length) return output;
-    if (++counter > 255) throw new RangeError("HKDF-Expand gives at most 255 blocks");
-    block = hash.hmac(pseudoRandomKey, concat(block, first.subarray(0, -1), Uint8Array.of(counter)));
+    block = hash.hmac(pseudoRandomKey, concat(block, first.subarray(0, -1), Uint8Array.of(++counter)));
   }
 }
 
@@ -56,7 +55,8 @@ export function hkdfExpandLabel(
     // Exporter labels are the application's and may be many.
     if (LABELS.size < 32) LABELS.set(label, text);
   }
-  if (text.length > 255 || context.length > 255 || length > 0xffff)
+  // RFC 5869 2.3: at most 255 blocks.
+  if (text.length > 255 || context.length > 255 || length > 255 * hash.length)
     throw new RangeError("an HkdfLabel field is too long");
   const first = new Uint8Array(5 + text.length + context.length);
   first[0] = length >> 8;
