@@ -49,6 +49,7 @@ export const EXPLANATIONS = {
   ERR_TLS_PEM: ["a PEM or DER input cannot be read"],
   ERR_TLS_CSR: ["a certification request is malformed, or not to be granted"],
   ERR_TLS_CA_STATE: ["the folder of the CA cannot be used"],
+  ERR_TLS_CAPTURE: ["a capture, key log or dump cannot be read"],
   ERR_TLS_OPTION: ["an option is unknown, contradictory or not supported"],
   ERR_TLS_CERT_DECOMPRESSION: ["a compressed certificate cannot be decompressed"],
   ERR_TLS_STATUS_RESPONSE: [

@@ -85,6 +85,7 @@ const ALERTS = {
   ERR_TLS_PEM: undefined,
   ERR_TLS_CSR: undefined,
   ERR_TLS_CA_STATE: undefined,
+  ERR_TLS_CAPTURE: undefined,
   ERR_TLS_OPTION: undefined,
   ERR_TLS_CERT_DECOMPRESSION: "bad_certificate",
   ERR_TLS_STATUS_RESPONSE: "bad_certificate_status_response",

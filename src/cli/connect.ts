@@ -16,6 +16,7 @@ import type { RevocationChecker } from "../x509/revocation.ts";
 import type { TrustStore } from "../x509/trust.ts";
 import { acceptAnyVerifier, trustVerifier } from "../x509/verifier.ts";
 import { formatTarget, parseTarget, resolveTarget, type Target } from "./address.ts";
+import { captureFile, captureSocket } from "./capture-file.ts";
 import { CliError, ExitStatus, exitStatus, usage } from "./exit.ts";
 import { bundledTrust, keyLogFile, loadIdentities, loadRevocation, loadTrust } from "./files.ts";
 import type { Arguments, Command } from "./flags.ts";
@@ -108,8 +109,9 @@ async function run(args: Arguments): Promise<number> {
   }
   const trust = args.has("insecure") ? undefined : (loadTrust(args) ?? bundledTrust());
   const identities = await loadIdentities(args, negotiation.provider);
-  const output = traceOutput(args, "client", process.stdout, keyLogFile(args));
-  const options: ClientConfiguration = {
+  const keys = keyLogFile(args);
+  const captures = captureFile(args);
+  const configuration: ClientConfiguration = {
     ...negotiation,
     serverName,
     ...judgement(args.has("insecure"), trust, args.get("pinnedpubkey"), loadRevocation(args)),
@@ -120,10 +122,9 @@ async function run(args: Arguments): Promise<number> {
     offerEarlyData: files.earlyData !== undefined,
     // All of it goes at once.
     highWaterMark: files.earlyData && 0x24000 + files.earlyData.length,
-    observer: output.observer,
   };
   // Before anything is opened: an option that cannot be used costs no connection.
-  const client: Client = { context: clientContext(options), identities, files };
+  const client: Client = { context: clientContext(configuration), identities, files };
   const deadline = Date.now() + 1000 * seconds;
   const signals = onSignals();
   try {
@@ -131,14 +132,11 @@ async function run(args: Arguments): Promise<number> {
     if (args.has("verbose")) note(`connected to ${formatTarget(address.host, address.port)}`);
     const handshakeTimeout = Math.max(1, deadline - Date.now());
     const { earlyData } = files;
-    const status = await converse(
-      args,
-      socket,
-      client,
-      { handshakeTimeout, earlyData, onEvent: warn },
-      output,
-      signals,
-    );
+    const capture = captures && captureSocket(captures, "client", socket);
+    const output = traceOutput(args, "client", process.stdout, [keys, capture?.observer]);
+    const { observer } = output;
+    const options = { handshakeTimeout, earlyData, onEvent: warn, observer };
+    const status = await converse(args, socket, client, options, output, signals).finally(() => capture?.end());
     if (status === ExitStatus.ok) for (const line of files.ended()) say(line);
     return status;
   } catch (error) {

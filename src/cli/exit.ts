@@ -50,6 +50,7 @@ const BY_CODE: Readonly<Record<string, number>> = {
   ERR_TLS_KEY: ExitStatus.localCertificate,
   ERR_TLS_PASSPHRASE: ExitStatus.localCertificate,
   ERR_TLS_CSR: ExitStatus.read,
+  ERR_TLS_CAPTURE: ExitStatus.read,
   ERR_TLS_CA_STATE: ExitStatus.caFile,
   ERR_TLS_SIGNING_FAILED: ExitStatus.localCertificate,
   ERR_TLS_HANDSHAKE_TIMEOUT: ExitStatus.timeout,

@@ -10,6 +10,7 @@ import { reportError } from "./report.ts";
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   connect: async () => (await import("./connect.ts")).connectCommand,
   serve: async () => (await import("./serve.ts")).serveCommand,
+  inspect: async () => (await import("./inspect.ts")).inspectCommand,
   verify: async () => (await import("./verify.ts")).verifyCommand,
 };
 /** For `npm start`; in no help. */
@@ -21,7 +22,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
     load: async () => (await import("./ca/index.ts")).CA_COMMANDS,
   },
 };
-const LATER: readonly string[] = ["inspect", "bench", "gateway", "relay"];
+const LATER: readonly string[] = ["bench", "gateway", "relay"];
 
 interface Group {
   readonly summary: string;

@@ -12,6 +12,11 @@ import { CliError } from "./exit.ts";
 import type { Arguments, Flag } from "./flags.ts";
 
 export const TRACE_FLAGS: readonly Flag[] = [
+  {
+    name: "pcapng",
+    value: "FILE",
+    help: "write a capture with the connection's secrets inside, for Wireshark and mutls inspect; never in production",
+  },
   { name: "trace", help: "explain every record, message and field on stderr as it passes" },
   { name: "full", help: "with --trace: every byte in hexadecimal, every field, whole secrets" },
 ];
@@ -25,16 +30,17 @@ export interface TraceOutput {
 }
 
 /**
- * What `--trace`, `--json` and `--keylogfile` ask for.
+ * What `--trace`, `--json`, `--keylogfile` and `--pcapng` ask for.
  *
  * @param json - Where JSON lines go.
+ * @param others - Who else observes, where anybody does.
  * @param connection - Number of the connection, where there are several.
  */
 export function traceOutput(
   args: Arguments,
   side: Side,
   json: NodeJS.WriteStream,
-  keys: Observer | undefined,
+  others: readonly (Observer | undefined)[],
   connection?: number,
 ): TraceOutput {
   const emit = args.has("json")
@@ -42,7 +48,7 @@ export function traceOutput(
     : args.has("trace")
       ? textOutput(args, connection)
       : undefined;
-  const observers = [...(keys === undefined ? [] : [keys]), ...(emit === undefined ? [] : [createTrace(side, emit)])];
+  const observers = [...others, emit && createTrace(side, emit)].filter((observer) => observer !== undefined);
   return {
     observer: observers.length === 0 ? undefined : combineObservers(...observers),
     end: (error) => {

@@ -14,6 +14,7 @@ import {
 } from "../node/index.ts";
 import { trustVerifier } from "../x509/verifier.ts";
 import { formatTarget } from "./address.ts";
+import { captureFile, captureSocket } from "./capture-file.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
 import { keyLogFile, loadIdentities, loadRevocation, loadTrust } from "./files.ts";
 import type { Arguments, Command } from "./flags.ts";
@@ -138,22 +139,26 @@ async function run(args: Arguments): Promise<number> {
   // With --json, stderr is for JSON alone.
   if (args.has("cacert") && clientAuth === "off" && !args.has("json")) log(UNASKED[mode === "http" ? "http" : "other"]);
   const keys = keyLogFile(args);
+  const captures = captureFile(args);
   const sockets = new Set<Socket>();
   let connections = 0;
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const number = ++connections;
-    const { observer, end } = traceOutput(args, "server", process.stderr, keys, number);
+    const capture = captures && captureSocket(captures, "server", socket);
+    const { observer, end } = traceOutput(args, "server", process.stderr, [keys, capture?.observer], number);
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     const { remoteAddress, remotePort = 0 } = socket;
     // A client that reset its connection at once has no address any more.
     const peer = remoteAddress === undefined ? "an unknown client" : formatTarget(remoteAddress, remotePort);
-    attend(socket, context, observer, mode, (session) => {
+    const attended = attend(socket, context, observer, mode, (session) => {
       if (!args.has("verbose")) return;
       const { earlyData, receivedEarlyData } = session;
       const early = earlyData === undefined ? [] : [`early data: ${earlyData}, ${receivedEarlyData.length} bytes`];
       for (const line of [...sessionLines(session), ...early]) log(`${peer}: ${line}`);
-    }).catch((error: unknown) => {
+    });
+    const captured = attended.finally(() => capture?.end());
+    captured.catch((error: unknown) => {
       end(error);
       // With --json, stderr is for JSON alone, and this is in it.
       if (!args.has("json")) logFailure(peer, error);

@@ -68,6 +68,13 @@ export const CREDENTIAL_FLAGS: readonly Flag[] = [
   },
 ];
 
+export const PROVIDER_FLAG: Flag = {
+  name: "provider",
+  value: "NAME",
+  choices: Object.keys(PROVIDERS),
+  help: "who computes; node by default",
+};
+
 /** Negotiation, diagnosis, provider. */
 export const TLS_FLAGS: readonly Flag[] = [
   { name: "alpn", value: "A,B", help: "application protocols, in order of preference" },
@@ -111,9 +118,14 @@ export const TLS_FLAGS: readonly Flag[] = [
     value: "FILE",
     help: "append the connection's secrets, for Wireshark (RFC 9850); never in production",
   },
-  { name: "provider", value: "NAME", choices: Object.keys(PROVIDERS), help: "who computes; node by default" },
+  PROVIDER_FLAG,
   { name: "verbose", short: "v", help: "say on stderr what was negotiated, and with whom" },
 ];
+
+/** That of `--provider`. */
+export function createProvider(args: Arguments): CryptoProvider {
+  return PROVIDERS[(args.get("provider") ?? "node") as keyof typeof PROVIDERS]();
+}
 
 /** What the shared flags say. */
 export interface NegotiationOptions {
@@ -132,7 +144,7 @@ export interface NegotiationOptions {
 
 /** Reads the shared flags. */
 export function negotiationOptions(args: Arguments): NegotiationOptions {
-  const provider = PROVIDERS[(args.get("provider") ?? "node") as keyof typeof PROVIDERS]();
+  const provider = createProvider(args);
   return {
     provider,
     clock: Date.now,

@@ -3,7 +3,16 @@ import { toHex } from "../bytes/hex.ts";
 import type { CertificateSummary } from "./certificate.ts";
 import { describeContentType } from "./describe.ts";
 import { isList, type TraceField } from "./fields.ts";
-import type { TraceAlert, TraceError, TraceItem, TraceMessage, TracePart, TraceRecord } from "./trace.ts";
+import type {
+  InspectItem,
+  TraceAlert,
+  TraceCertificate,
+  TraceError,
+  TraceMessage,
+  TraceNote,
+  TracePart,
+  TraceRecord,
+} from "./trace.ts";
 
 /** How a trace is to look. */
 export interface RenderOptions {
@@ -25,7 +34,7 @@ export interface RenderOptions {
  * const observer = createTrace("client", (item) => console.log(render(item)));
  * ```
  */
-export function createRenderer(options: RenderOptions = {}): (item: TraceItem) => string {
+export function createRenderer(options: RenderOptions = {}): (item: InspectItem) => string {
   const renderer = new Renderer(Math.max(80, options.width ?? 120), options.color ?? false, options.full ?? false);
   return (item) => {
     const lines = renderer.render(item).map((line) => `${line}\n`);
@@ -41,6 +50,13 @@ const ANSI: Readonly<Record<Style, string>> = {
   server: "1;33",
   secret: "32",
   error: "1;31",
+};
+
+/** How notes look. */
+const MARKS: Readonly<Record<TraceNote["level"], { readonly mark: string; readonly style: Style }>> = {
+  verified: { mark: "✓", style: "secret" },
+  remark: { mark: "·", style: "dim" },
+  problem: { mark: "!", style: "error" },
 };
 
 /** Columns of the byte range and of the field's name. */
@@ -82,7 +98,7 @@ class Renderer {
     this.#full = full;
   }
 
-  render(item: TraceItem): string[] {
+  render(item: InspectItem): string[] {
     switch (item.kind) {
       case "record":
         this.#trailer = this.#recordTrailer(item);
@@ -104,9 +120,31 @@ class Renderer {
         ];
       case "state":
         return [this.#paint("dim", `  · ${item.side} ${item.state}: ${item.note}`)];
+      case "note":
+        return [this.#note(item)];
+      case "certificate":
+        return this.#wholeCertificate(item);
       case "error":
         return ["", ...errorLines(item).map((line) => this.#paint("error", line))];
     }
+  }
+
+  #note({ level, note, section }: TraceNote): string {
+    const { mark, style } = MARKS[level];
+    return this.#flush(this.#paint(style, `  ${mark} ${printable(note)}`), this.#paint("dim", section));
+  }
+
+  #wholeCertificate({ number, bytes, fields, summary, note, section }: TraceCertificate): string[] {
+    const title = `  Certificate ${number}, ${bytes.length} bytes`;
+    return [
+      "",
+      this.#flush(this.#paint("bold", title), this.#paint("dim", section)),
+      this.#paint("dim", `  ${note}`),
+      ...(typeof summary === "string"
+        ? [this.#paint("error", `  breaks the rules: ${printable(summary)}`)]
+        : this.#certificate(summary, "  ")),
+      ...fields.flatMap((field) => this.#field(field, bytes, 0, 0, section)),
+    ];
   }
 
   #endOfRecord(): string[] {
@@ -196,9 +234,10 @@ class Renderer {
     const [first] = spans;
     const whole = spans.length === 1 && first !== undefined;
     const shift = whole ? first.start : 0;
-    const place = whole
-      ? ""
-      : `, in records ${first?.record} to ${spans.at(-1)?.record}; its bytes are counted from its own start`;
+    const place =
+      whole || first === undefined
+        ? ""
+        : `, in records ${first.record} to ${spans.at(-1)?.record}; its bytes are counted from its own start`;
     const title = `  ${titleOf(type ?? "unknown")}  handshake message ${number}, ${bytes.length} bytes${place}`;
     return [
       this.#flush(this.#paint("bold", title), this.#paint("dim", section)),
@@ -251,7 +290,7 @@ class Renderer {
     return [
       ...line,
       ...notes.map((text) => this.#paint("dim", `${" ".repeat(RANGE + 2 + 2 * depth)}${text}`)),
-      ...(certificate === undefined ? [] : this.#certificate(certificate, depth)),
+      ...(certificate === undefined ? [] : this.#certificate(certificate, " ".repeat(RANGE + 2 + 2 * depth))),
       ...children.flatMap((child) => this.#field(child, bytes, shift, depth + 1, field.section)),
     ];
   }
@@ -260,8 +299,7 @@ class Renderer {
     return name === "length" || name === "extension_type" || name === "data" ? [] : this.#once(`${name} ${note}`, note);
   }
 
-  #certificate({ subject, issuer, notBefore, notAfter, names, key }: CertificateSummary, depth: number): string[] {
-    const indent = " ".repeat(RANGE + 2 + 2 * depth);
+  #certificate({ subject, issuer, notBefore, notAfter, names, key }: CertificateSummary, indent: string): string[] {
     const shown = names.slice(0, 8).join(", ") + (names.length > 8 ? `, and ${names.length - 8} more` : "");
     return [
       `${indent}${subject === "" ? "(no subject)" : subject}, issued by ${issuer}, ${key}`,

@@ -1,23 +1,13 @@
 /** From what an engine's observer sees to what people and tools want to read: records, messages, alerts, secrets, states. */
-import { concat } from "../bytes/bytes.ts";
 import { toHex } from "../bytes/hex.ts";
-import { HANDSHAKE_HEADER_LENGTH, messageName } from "../codec/messages.ts";
-import { AlertDescription, AlertLevel, ContentType } from "../codec/registry.ts";
-import type { Direction, Observation, Observer } from "../engine/observer.ts";
+import type { Direction, Observer } from "../engine/observer.ts";
 import type { Side, TlsError } from "../errors.ts";
 import type { HandshakeName, StateName } from "../flow.ts";
 import type { Epoch, SecretLabel } from "../handshake/io.ts";
-import {
-  type Description,
-  describeAlert,
-  describeContentType,
-  describeMessage,
-  describeSecret,
-  describeState,
-  secretInForce,
-} from "./describe.ts";
-import { alertFields, messageFields, type TraceField } from "./fields.ts";
-import { plainFields, RECORD_HEADER, sealedFields, unopenedFields } from "./record-fields.ts";
+import type { CertificateSummary } from "./certificate.ts";
+import { type Description, describeSecret, describeState } from "./describe.ts";
+import type { TraceField } from "./fields.ts";
+import { TraceStream } from "./trace-stream.ts";
 
 /** A number with its registered name. */
 export interface Named {
@@ -135,7 +125,40 @@ export interface TraceError {
   readonly stage: string | undefined;
 }
 
+/** What whoever looks on from outside has to say: bytes that are missing, a Finished that is right. */
+export interface TraceNote extends Description {
+  readonly kind: "note";
+  /** What it says about the connection, or about the capture. */
+  readonly level: "verified" | "remark" | "problem";
+  /** Whose bytes it is about. */
+  readonly from: Side | undefined;
+}
+
+/** A certificate on its own, taken apart. */
+export interface TraceCertificate extends Description {
+  readonly kind: "certificate";
+  /** From 1, in its input. */
+  readonly number: number;
+  /** DER. */
+  readonly bytes: Uint8Array;
+  /** They tile the certificate. */
+  readonly fields: readonly TraceField[];
+  /** The reason as text where it is no certificate by RFC 5280's rules. */
+  readonly summary: CertificateSummary | string;
+}
+
 export type TraceItem = TraceRecord | TraceMessage | TraceAlert | TraceSecret | TraceState | TraceError;
+
+/** Items of a trace, and what only captures and other inputs have. */
+export type InspectItem = TraceItem | TraceNote | TraceCertificate;
+
+/** RFC 8446 4.2.10 */
+const SKIPPED = {
+  epoch: "early",
+  generation: 0,
+  section: "RFC 8446 4.2.10",
+  note: "early data that is not accepted: thrown away unopened",
+} as const;
 
 /**
  * An observer that takes an engine's records apart.
@@ -151,18 +174,18 @@ export type TraceItem = TraceRecord | TraceMessage | TraceAlert | TraceSecret | 
  */
 export function createTrace(side: Side, onItem: (item: TraceItem) => void): Observer {
   const peer = side === "client" ? "server" : "client";
-  const streams = { sent: new Stream("sent", side, onItem), received: new Stream("received", peer, onItem) };
+  const streams = { sent: new TraceStream("sent", side, onItem), received: new TraceStream("received", peer, onItem) };
   return (observation) => {
     switch (observation.kind) {
       case "record":
         streams[observation.direction].record(observation);
         return;
       case "skipped":
-        streams.received.skipped(observation.wire);
+        streams.received.unopened({ wire: observation.wire, ...SKIPPED });
         return;
       case "secret": {
         const { label, secret } = observation;
-        onItem({ kind: "secret", label, ...describeSecret(label), secret: secret.slice() });
+        onItem(traceSecret(label, secret));
         return;
       }
       case "state":
@@ -172,6 +195,10 @@ export function createTrace(side: Side, onItem: (item: TraceItem) => void): Obse
       // Messages are taken from the records themselves, since only they say which bytes carry which.
     }
   };
+}
+
+export function traceSecret(label: SecretLabel, secret: Uint8Array): TraceSecret {
+  return { kind: "secret", label, ...describeSecret(label), secret: secret.slice() };
 }
 
 /**
@@ -196,191 +223,6 @@ export function traceError({ code, message, alert, direction, stage }: TlsError)
  * console.log(typeof observer); // function
  * ```
  */
-export function traceJson(item: TraceItem): string {
+export function traceJson(item: InspectItem): string {
   return JSON.stringify(item, (_, value: unknown) => (value instanceof Uint8Array ? toHex(value) : value));
-}
-
-const { handshake, alert, application_data, change_cipher_spec } = ContentType.codes;
-
-type RecordObservation = Extract<Observation, { kind: "record" }>;
-
-/** A message of which some bytes have come. */
-interface Pending {
-  readonly number: number;
-  readonly header: number[];
-  readonly chunks: Uint8Array[];
-  readonly spans: TraceSpan[];
-  length: number;
-}
-
-/** One direction. */
-class Stream {
-  readonly #direction: Direction;
-  readonly #from: Side;
-  readonly #onItem: (item: TraceItem) => void;
-  #records = 0;
-  #messages = 0;
-  #offset = 0;
-  #pending: Pending | undefined;
-
-  constructor(direction: Direction, from: Side, onItem: (item: TraceItem) => void) {
-    this.#direction = direction;
-    this.#from = from;
-    this.#onItem = onItem;
-  }
-
-  record(observation: RecordObservation): void {
-    const { epoch, sequence, generation, padding, outerType, type } = observation;
-    const wire = observation.wire.slice();
-    const content = observation.content.slice();
-    const number = ++this.#records;
-    const start = this.#offset;
-    this.#offset += wire.length;
-    const followers: TraceItem[] = [];
-    const parts =
-      type === handshake ? this.#handshake(content, number, epoch, followers) : [whole(partName(type), content)];
-    const warning = type === alert ? this.#alert(content, number) : undefined;
-    if (warning !== undefined) followers.push(warning);
-    this.#onItem({
-      kind: "record",
-      direction: this.#direction,
-      from: this.#from,
-      number,
-      start,
-      end: this.#offset,
-      outerType: { code: outerType, name: ContentType.name(outerType) },
-      type: { code: type, name: ContentType.name(type) },
-      epoch,
-      sequence,
-      generation,
-      padding,
-      secret: sequence === undefined ? undefined : secretInForce(epoch, this.#from, generation),
-      wire,
-      content,
-      fields: sequence === undefined ? plainFields(wire) : sealedFields(wire, content, type, padding),
-      parts,
-      alert: warning && (warning.description.name ?? String(warning.description.code)),
-      ...describeContentType(outerType),
-    });
-    for (const item of followers) this.#onItem(item);
-  }
-
-  /** Early data that nobody reads: who was given the key to it does not want it any more, or nobody has it. */
-  skipped(wireBytes: Uint8Array): void {
-    const wire = wireBytes.slice();
-    const start = this.#offset;
-    this.#offset += wire.length;
-    const type = { code: application_data, name: ContentType.name(application_data) };
-    this.#onItem({
-      kind: "record",
-      direction: this.#direction,
-      from: this.#from,
-      number: ++this.#records,
-      start,
-      end: this.#offset,
-      outerType: type,
-      type,
-      epoch: "early",
-      sequence: undefined,
-      generation: 0,
-      padding: 0,
-      secret: secretInForce("early", this.#from, 0),
-      wire,
-      content: new Uint8Array(0),
-      fields: unopenedFields(wire),
-      parts: [],
-      alert: undefined,
-      section: "RFC 8446 4.2.10",
-      note: "early data that is not accepted: thrown away unopened",
-    });
-  }
-
-  #handshake(content: Uint8Array, record: number, epoch: Epoch, followers: TraceItem[]): TracePart[] {
-    const parts: TracePart[] = [];
-    for (let at = 0; at < content.length; ) {
-      this.#pending ??= { number: ++this.#messages, header: [], chunks: [], spans: [], length: 0 };
-      const pending = this.#pending;
-      const before = pending.length;
-      const missing = HANDSHAKE_HEADER_LENGTH - pending.header.length;
-      pending.header.push(...content.subarray(at, at + missing));
-      const total = messageLength(pending.header);
-      const end = Math.min(content.length, at + (total ?? Number.POSITIVE_INFINITY) - before);
-      pending.chunks.push(content.subarray(at, end));
-      pending.length += end - at;
-      const span = { record, start: RECORD_HEADER + at, end: RECORD_HEADER + end };
-      pending.spans.push(span);
-      parts.push({
-        what: "handshake",
-        start: span.start,
-        end: span.end,
-        message: pending.number,
-        messageStart: before,
-        messageEnd: pending.length,
-        messageLength: total,
-      });
-      at = end;
-      if (pending.length === total) {
-        this.#pending = undefined;
-        followers.push(this.#message(pending, epoch));
-      }
-    }
-    return parts;
-  }
-
-  #message({ number, chunks, spans }: Pending, epoch: Epoch): TraceMessage {
-    const bytes = concat(...chunks);
-    const type = messageName(bytes[0] as number, bytes.subarray(HANDSHAKE_HEADER_LENGTH));
-    return {
-      kind: "message",
-      direction: this.#direction,
-      from: this.#from,
-      number,
-      epoch,
-      type,
-      bytes,
-      ...messageFields(type, bytes),
-      spans,
-      ...(type === undefined ? { section: "RFC 8446 4", note: "not a message of TLS 1.3" } : describeMessage(type)),
-    };
-  }
-
-  #alert(content: Uint8Array, record: number): TraceAlert | undefined {
-    const fields = alertFields(content);
-    if (fields === undefined) return undefined;
-    const [level, description] = content as unknown as [number, number];
-    const name = AlertDescription.name(description);
-    return {
-      kind: "alert",
-      direction: this.#direction,
-      from: this.#from,
-      record,
-      level: { code: level, name: AlertLevel.name(level) },
-      description: { code: description, name },
-      fields,
-      ...(name === undefined ? { section: "RFC 8446 6", note: "not an alert of TLS 1.3" } : describeAlert(name)),
-    };
-  }
-}
-
-function messageLength(header: readonly number[]): number | undefined {
-  if (header.length < HANDSHAKE_HEADER_LENGTH) return undefined;
-  const [, high, middle, low] = header as [number, number, number, number];
-  return HANDSHAKE_HEADER_LENGTH + high * 0x10000 + middle * 0x100 + low;
-}
-
-function whole(what: TracePart["what"], content: Uint8Array): TracePart {
-  return { what, start: RECORD_HEADER, end: RECORD_HEADER + content.length };
-}
-
-function partName(type: number): TracePart["what"] {
-  switch (type) {
-    case alert:
-      return "alert";
-    case change_cipher_spec:
-      return "change_cipher_spec";
-    case application_data:
-      return "application_data";
-    default:
-      return "unknown";
-  }
 }
