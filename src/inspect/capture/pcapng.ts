@@ -189,7 +189,7 @@ function options({ bytes, view, little }: Body, start: number): ReadonlyMap<numb
 }
 
 function tooShort(what: string): Error {
-  return fault("ERR_TLS_CAPTURE", `a block too short for a ${what}`);
+  return fault("ERR_TLS_CAPTURE", `a block is too short: ${what}`);
 }
 
 function viewOf(bytes: Uint8Array): DataView {

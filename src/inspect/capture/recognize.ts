@@ -116,7 +116,9 @@ function bytesFrom(pieces: readonly Piece[], index: number, count: number): Uint
   const from = (pieces[index] as Piece).from;
   const found = new Uint8Array(count);
   let length = 0;
-  for (let i = index; i < pieces.length && length < count; i++) {
+  // However little each piece has, looking costs no more than this.
+  const last = Math.min(pieces.length, index + 64 + count);
+  for (let i = index; i < last && length < count; i++) {
     const piece = pieces[i] as Piece;
     if (piece.from !== from) continue;
     if (piece.kind === "gap") break;
