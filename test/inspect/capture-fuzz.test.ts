@@ -63,7 +63,7 @@ const changes = fc.array(
 );
 
 function changed(bytes: Uint8Array, list: readonly (readonly [string, number, number, number])[]): Uint8Array {
-  let result = bytes.slice();
+  let result: Uint8Array = bytes.slice();
   for (const [how, place, value, length] of list) {
     const at = Math.floor(place * result.length);
     if (how === "set" && at < result.length) result[at] = value;

@@ -68,8 +68,8 @@ function dumps(lines: readonly string[]): (Row | "*")[][] {
 
 function readPiece(rows: readonly (Row | "*")[]): Uint8Array {
   const bytes: number[] = [];
-  const width = widthOf(rows);
   const radix = radixOf(rows);
+  const width = widthOf(rows, radix);
   let repeat = false;
   for (const [index, row] of rows.entries()) {
     if (row === "*") {
@@ -89,10 +89,10 @@ function readPiece(rows: readonly (Row | "*")[]): Uint8Array {
 }
 
 /** Bytes between the first two offsets. */
-function widthOf(rows: readonly (Row | "*")[]): number {
+function widthOf(rows: readonly (Row | "*")[], radix: number): number {
   const [, second] = rows;
   if (second === undefined || second === "*") return ROW;
-  const width = Number.parseInt(second.offset, 16);
+  const width = Number.parseInt(second.offset, radix);
   return width >= 1 && width <= 256 ? width : ROW;
 }
 

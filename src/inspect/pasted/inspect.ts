@@ -147,15 +147,22 @@ function records(bytes: Uint8Array, { provider, keyLog, onItem }: PastedOptions)
   for (let record = nextRecord(reader); record !== undefined; record = nextRecord(reader)) {
     read += record.bytes.length;
     if (record.type === ContentType.codes.handshake) {
-      if (pending <= 0) side = SENDERS.get(record.fragment[0] ?? 0) ?? side;
+      if (pending === 0) side = senderOf(record.fragment, side);
       pending = pendingAfter(pending, record.fragment);
     }
     watched.push(side, record.bytes);
   }
   // What is no record, or half of one, is the watcher's to explain.
-  if (read < bytes.length) watched.push(side, bytes.subarray(read));
+  const rest = bytes.subarray(read);
+  if (rest[0] === ContentType.codes.handshake && pending === 0)
+    side = senderOf(rest.subarray(RECORD_HEADER_LENGTH), side);
+  if (rest.length > 0) watched.push(side, rest);
   watched.end();
   return "records";
+}
+
+function senderOf([type = 0]: Uint8Array, otherwise: Side): Side {
+  return SENDERS.get(type) ?? otherwise;
 }
 
 function nextRecord(reader: RecordReader) {
