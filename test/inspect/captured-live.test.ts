@@ -2,6 +2,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
+import { createNodeProvider } from "../../src/crypto/node.ts";
+import { createWebCryptoProvider } from "../../src/crypto/webcrypto.ts";
 import {
   type ClientOptions,
   clientContext,
@@ -248,10 +250,21 @@ describe("a capture of a live connection", () => {
     });
   });
 
-  it("is the same with every provider", async () => {
+  it.each(["TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"] as const)(
+    "under %s, where a provider has it",
+    (suite) => {
+      const provider = createNodeProvider();
+      const both = seen(talk, { provider, cipherSuites: [suite] }, { provider });
+      const opened = inspected(both.file, { provider }).items();
+      expectSame({ ...both, read: opened }, 24);
+      expect(notesOf(opened)).toEqual(bothFinished);
+      const closed = recordsOf(both.read as TraceItem[]).map(({ note }) => note);
+      expect(closed).toContain(`cipher suite ${suite} is not supported by the provider noble`);
+    },
+  );
+
+  it("is the same with every provider", () => {
     const both = seen(talk);
-    const { createNodeProvider } = await import("../../src/crypto/node.ts");
-    const { createWebCryptoProvider } = await import("../../src/crypto/webcrypto.ts");
     for (const provider of [createNodeProvider(), createWebCryptoProvider({ fallback: nobleProvider })]) {
       expect(inspected(both.file, { provider }).items()).toEqual(both.read);
     }
