@@ -254,7 +254,7 @@ describe("a capture of a live connection", () => {
     "under %s, where a provider has it",
     (suite) => {
       const provider = createNodeProvider();
-      const both = seen(talk, { provider, cipherSuites: [suite] }, { provider });
+      const both = seen(talk, { provider, cipherSuites: [suite] }, { provider, cipherSuites: [suite] });
       const opened = inspected(both.file, { provider }).items();
       expectSame({ ...both, read: opened }, 24);
       expect(notesOf(opened)).toEqual(bothFinished);
