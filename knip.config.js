@@ -20,7 +20,7 @@ export default {
   ],
   project: ["src/**/*.{ts,mjs}", "test/**/*.{ts,mjs}", "bench/**/*.{ts,mjs}", "vectors/**/*.ts"],
   // Not packages: peers that the tests skip, by name, where they are missing, and what they are set up with.
-  ignoreBinaries: ["openssl", "gnutls-cli", "dpkg-query", "certutil", "pk12util", "go"],
+  ignoreBinaries: ["openssl", "gnutls-cli", "dpkg-query", "certutil", "pk12util", "go", "tcpdump"],
   // `cloudflare:sockets` is workerd's own.
   ignoreDependencies: ["cloudflare"],
   ignoreExportsUsedInFile: { interface: true, type: true },

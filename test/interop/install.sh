@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs and builds the peers that test/interop talks to: GnuTLS and NSS from Debian, a Node with a newer OpenSSL from
-# npm unless MUTLS_NODE_OPENSSL35 names one; builds ours in Go, Rust and Java. Go, cargo, a JDK and Python must be there,
-# or come from Debian where their packages are new enough.
+# Installs and builds the peers that test/interop talks to: GnuTLS, NSS, tshark and tcpdump from Debian, a Node with a
+# newer OpenSSL from npm unless MUTLS_NODE_OPENSSL35 names one; builds ours in Go, Rust and Java. Go, cargo, a JDK and
+# Python must be there, or come from Debian where their packages are new enough.
 #   test/interop/install.sh FOLDER && . FOLDER/env && npm run test:interop
 # Nothing of it becomes part of the project; FOLDER/env says where everything is.
 set -euo pipefail
@@ -19,6 +19,8 @@ need javac openjdk-17-jdk-headless
 need python3 python3
 need curl curl
 need cc gcc
+need tshark tshark
+need tcpdump tcpdump
 if [ "${#wanted[@]}" -gt 0 ]; then
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "missing, and not root on Debian: ${wanted[*]}" >&2
