@@ -19,6 +19,8 @@ export interface UnopenedRecord extends Description {
   readonly wire: Uint8Array;
   readonly epoch: Epoch;
   readonly generation: number;
+  /** What it is protected under, or may be. */
+  readonly secret: string | undefined;
 }
 
 /** One direction. */
@@ -74,7 +76,7 @@ export class TraceStream {
   }
 
   /** A protected record whose content is not known. */
-  unopened({ wire: wireBytes, epoch, generation, section, note }: UnopenedRecord): void {
+  unopened({ wire: wireBytes, epoch, generation, secret, section, note }: UnopenedRecord): void {
     const wire = wireBytes.slice();
     const start = this.#offset;
     this.#offset += wire.length;
@@ -92,7 +94,7 @@ export class TraceStream {
       sequence: undefined,
       generation,
       padding: 0,
-      secret: secretInForce(epoch, this.#from, generation),
+      secret,
       wire,
       content: new Uint8Array(0),
       fields: unopenedFields(wire),

@@ -5,7 +5,7 @@ import type { Side, TlsError } from "../errors.ts";
 import type { HandshakeName, StateName } from "../flow.ts";
 import type { Epoch, SecretLabel } from "../handshake/io.ts";
 import type { CertificateSummary } from "./certificate.ts";
-import { type Description, describeSecret, describeState } from "./describe.ts";
+import { type Description, describeSecret, describeState, secretInForce } from "./describe.ts";
 import type { TraceField } from "./fields.ts";
 import { TraceStream } from "./trace-stream.ts";
 
@@ -50,10 +50,10 @@ export interface TraceRecord extends Description {
   readonly generation: number;
   /** Bytes of padding. */
   readonly padding: number;
-  /** Name of the traffic secret that protects it (RFC 8446 7.1). */
+  /** Name of the traffic secret that protects it (RFC 8446 7.1); of all that may where nobody could open it. */
   readonly secret: string | undefined;
   readonly wire: Uint8Array;
-  /** Decrypted; empty for early data that was skipped. */
+  /** Decrypted; empty for what nobody has opened, whose `note` says why. */
   readonly content: Uint8Array;
   /** The record layer's own; they tile the record. */
   readonly fields: readonly TraceField[];
@@ -156,6 +156,7 @@ export type InspectItem = TraceItem | TraceNote | TraceCertificate;
 const SKIPPED = {
   epoch: "early",
   generation: 0,
+  secret: secretInForce("early", "client", 0),
   section: "RFC 8446 4.2.10",
   note: "early data that is not accepted: thrown away unopened",
 } as const;

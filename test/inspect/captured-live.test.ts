@@ -277,6 +277,14 @@ describe("a capture of a live connection", () => {
     const notes = (keyLog: string) =>
       new Set(recordsOf(inspected(bare, { keyLog }).items() as TraceItem[]).map(({ note }) => note));
     expect(notes("")).toContain("there is no key log to decrypt it with");
+    const closed = recordsOf(inspected(bare).items() as TraceItem[]).filter(({ outerType }) => outerType.code === 23);
+    // What is closed may be of either epoch, the first record excepted.
+    for (const side of ["client", "server"]) {
+      const secrets = closed.filter(({ from }) => from === side).map(({ secret }) => secret);
+      const either = `${side}_handshake_traffic_secret or ${side}_application_traffic_secret_0 or later`;
+      expect(secrets).toEqual([`${side}_handshake_traffic_secret`, ...secrets.slice(1).map(() => either)]);
+      expect(secrets.length).toBeGreaterThan(2);
+    }
     const without = (label: string) => keys.filter((line) => !line.startsWith(`${label} `)).join("\n");
     for (const label of [
       "SERVER_HANDSHAKE_TRAFFIC_SECRET",

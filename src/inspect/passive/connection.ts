@@ -5,6 +5,7 @@ import { type Side, TlsError } from "../../errors.ts";
 import type { Epoch } from "../../handshake/io.ts";
 import type { WireRecord } from "../../record/framing.ts";
 import type { OpenedRecord } from "../../record/protection.ts";
+import { secretInForce } from "../describe.ts";
 import { type InspectItem, traceSecret } from "../trace.ts";
 import { WatchedDirection } from "./direction.ts";
 import { FinishedCheck } from "./finished.ts";
@@ -22,6 +23,21 @@ export interface WatchOptions {
   /** The side from which the trace is told: what it sends has `direction: "sent"`. */
   readonly viewpoint: Side;
   readonly onItem: (item: InspectItem) => void;
+}
+
+/** Where no ClientHello was seen. */
+const UNKNOWN_EPOCHS: readonly Epoch[] = ["handshake", "application"];
+
+interface Opened {
+  readonly opened: OpenedRecord;
+  readonly epoch: Epoch;
+  readonly sequence: number;
+}
+
+/** A record that stays closed, the reason, and the epochs that it may be of. */
+interface Closed {
+  readonly reason: string;
+  readonly epochs: readonly Epoch[];
 }
 
 /** Takes the bytes of both directions in the order in which they were seen, and gives the trace. */
@@ -140,12 +156,16 @@ export class WatchedConnection {
     }
     const found = this.#open(direction, record);
     if ("reason" in found) {
-      const { reason: note, epoch } = found;
+      const { reason: note, epochs } = found;
+      const [epoch] = epochs as readonly [Epoch];
       const generation = epoch === "application" ? direction.generation : 0;
-      direction.trace.unopened({ wire: bytes, epoch, generation, section: "RFC 8446 5.2", note });
-      this.#messages.unopened(epoch);
+      const secret = candidates(direction, epochs);
+      direction.trace.unopened({ wire: bytes, epoch, generation, secret, section: "RFC 8446 5.2", note });
+      direction.unopened++;
+      this.#messages.unopened(epochs);
       return;
     }
+    direction.unopened = 0;
     this.#emit(direction, record, found.opened, found.epoch, found.sequence);
     this.#content(direction, found.opened.type, found.opened.content, found.epoch);
   }
@@ -162,20 +182,16 @@ export class WatchedConnection {
   }
 
   /** Tries the keys of the epoch at hand, and beyond it only where it is not known whether that epoch is over. */
-  #open(
-    direction: WatchedDirection,
-    record: WireRecord,
-  ):
-    | { readonly opened: OpenedRecord; readonly epoch: Epoch; readonly sequence: number }
-    | { readonly reason: string; readonly epoch: Epoch } {
-    const epochs = direction.epochs.length > 0 ? direction.epochs : (["handshake"] as const);
-    const [current] = epochs as readonly [Epoch];
-    if (direction.lost !== undefined) return { reason: direction.lost, epoch: current };
-    let failure: { readonly reason: string; readonly epoch: Epoch } | undefined;
+  #open(direction: WatchedDirection, record: WireRecord): Opened | Closed {
+    const epochs = direction.epochs.length > 0 ? direction.epochs : UNKNOWN_EPOCHS;
+    if (direction.lost !== undefined) return { reason: direction.lost, epochs };
+    const missing: Epoch[] = [];
+    let reason = "none of the secrets in the key log opens it";
     for (const epoch of epochs) {
       const keys = this.#keys.of(direction, epoch, record);
       if ("reason" in keys) {
-        failure ??= { reason: keys.reason, epoch };
+        if (missing.length === 0) reason = keys.reason;
+        missing.push(epoch);
         continue;
       }
       const sequence = keys.opener.records;
@@ -191,17 +207,23 @@ export class WatchedConnection {
       }
       // Early data ends where the server wants it to: what follows it is told by its keys alone.
       if (epoch === "early") continue;
-      return (
-        failure ??
-        this.#lose(direction, epoch, "the secret in the key log does not open it: wrong, or the record was changed")
+      if (missing.length > 0) break;
+      return this.#lose(
+        direction,
+        epoch,
+        "the secret in the key log does not open it: wrong, or the record was changed",
       );
     }
-    return failure ?? { reason: "none of the key log's secrets opens it", epoch: current };
+    if (missing.length === 0) return { reason, epochs };
+    // The first of an epoch is of no other; but a client that offers early data need not send any.
+    const isCertain =
+      direction.unopened === 0 && epochs !== UNKNOWN_EPOCHS && (missing[0] !== "early" || !this.#messages.chosen);
+    return { reason, epochs: isCertain ? missing.slice(0, 1) : missing };
   }
 
-  #lose(direction: WatchedDirection, epoch: Epoch, reason: string): { readonly reason: string; readonly epoch: Epoch } {
+  #lose(direction: WatchedDirection, epoch: Epoch, reason: string): Closed {
     direction.lost = "a record before it could not be opened";
-    return { reason, epoch };
+    return { reason, epochs: [epoch] };
   }
 
   #content(direction: WatchedDirection, type: number, content: Uint8Array, epoch: Epoch): void {
@@ -232,4 +254,11 @@ export class WatchedConnection {
   #remark(from: Side, note: string): void {
     this.#onItem({ kind: "note", level: "remark", from, section: "RFC 8446 5.1", note });
   }
+}
+
+/** The names of what a record may be protected under. */
+function candidates({ from, generation, unopened }: WatchedDirection, epochs: readonly Epoch[]): string {
+  const names = epochs.map((epoch) => secretInForce(epoch, from, epoch === "application" ? generation : 0));
+  // Among what is closed there may be KeyUpdates.
+  return `${names.join(" or ")}${epochs.includes("application") && unopened > 0 ? " or later" : ""}`;
 }

@@ -53,8 +53,8 @@ export class WatchedMessages {
   }
 
   /** A protected record stays closed. Where it may hold handshake messages, these are missing. */
-  unopened(epoch: Epoch): void {
-    if (epoch === "handshake") this.#check.lose();
+  unopened(epochs: readonly Epoch[]): void {
+    if (epochs.includes("handshake")) this.#check.lose();
   }
 
   message(direction: WatchedDirection, message: HandshakeMessage, epoch: Epoch): void {
