@@ -160,9 +160,10 @@ function connectionLines(found: CapturedConnection): string[] {
     ...(began === undefined ? [] : [`from ${began}`]),
     ...(serverName === undefined ? [] : [`for ${serverName}`]),
   ];
-  const spoken = [protocol ?? "no ServerHello", ...(cipherSuite === undefined ? [] : [cipherSuite])].join(", ");
   const head = `=== connection ${connection}: ${client} → ${server}, ${facts.join(", ")}`;
-  return ["", oneLine(head), oneLine(`    ${reason ?? spoken}`)];
+  if (reason !== undefined) return ["", oneLine(`${head}: ${reason}`)];
+  const spoken = [protocol ?? "no ServerHello", ...(cipherSuite === undefined ? [] : [cipherSuite])];
+  return ["", oneLine(head), oneLine(`    ${spoken.join(", ")}`)];
 }
 
 function embed(name: string, input: Uint8Array, keyLog: string, target: string): number {

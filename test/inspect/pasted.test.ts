@@ -230,6 +230,8 @@ describe("what is none of these", () => {
     ["nothing", "", "it begins with nothing"],
     ["words", "hello, world", "it begins with 68 65 6c 6c"],
     ["digits without sense", "aabbccdd", "it begins with aa bb cc dd"],
+    ["a compressed file", Uint8Array.of(0x1f, 0x8b, 8, 0), "it is compressed: unpack it first"],
+    ["a key log", `# of a browser\nCLIENT_RANDOM ${"00".repeat(32)} ${"11".repeat(48)}\n`, "it is a key log"],
     ["an odd number of digits", "16030", "neither a capture"],
     ["words of hexdump", "0000000 0316 0001 0001\n0000006\n", "use hexdump -C"],
     ["offsets that do not fit", "00000000: 1603 0100\n00000007: 0102\n00000009: 01", "does not have 7 bytes"],

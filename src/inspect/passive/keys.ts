@@ -22,6 +22,7 @@ export class WatchedKeys {
   #offered: readonly CipherSuite[] = [];
   #suite: CipherSuite | undefined;
   #suiteMissing: string | undefined;
+  #encryptedHello = false;
 
   constructor(provider: CryptoProvider, secrets: KeyLogSecrets) {
     this.#provider = provider;
@@ -33,9 +34,13 @@ export class WatchedKeys {
     return this.#suite;
   }
 
-  /** @param suites - Code points. */
-  hello(clientRandom: Uint8Array, suites: readonly number[]): void {
+  /**
+   * @param suites - Code points.
+   * @param encryptedHello - There is another one inside, whose `random` may count in its place (RFC 9850 2.1).
+   */
+  hello(clientRandom: Uint8Array, suites: readonly number[], encryptedHello: boolean): void {
     this.#clientRandom = clientRandom.slice();
+    this.#encryptedHello = encryptedHello;
     const names = new Set(suites.map((code) => CipherSuiteId.name(code)));
     this.#offered = this.#provider.suites.filter(({ name }) => names.has(name));
   }
@@ -84,7 +89,7 @@ export class WatchedKeys {
     }
     if (this.#secrets.count === 0) return { reason: "there is no key log to decrypt it with" };
     const secret = this.#secrets.find(random, label);
-    if (secret === undefined) return { reason: `no ${label} for this client_random in the key log` };
+    if (secret === undefined) return { reason: `no ${label} for this client_random in the key log${this.#hint()}` };
     if (suite === undefined) {
       return { reason: this.#suiteMissing ?? "its ServerHello was not seen, so that the cipher suite is not known" };
     }
@@ -93,6 +98,10 @@ export class WatchedKeys {
       return { reason: `${label} in the key log has ${secret.length} bytes, and the hash of ${suite.name} ${length}` };
     }
     return { secret, opener: new RecordOpener(suite, secret) };
+  }
+
+  #hint(): string {
+    return this.#encryptedHello ? ": where ECH is accepted it has the inner ClientHello's, which is not followed" : "";
   }
 
   /** The suite of the pre-shared key, which RFC 8446 4.2.10 makes that of an accepting server, too. */

@@ -105,7 +105,7 @@ export class WatchedMessages {
     // RFC 8446 4.1.2: after a HelloRetryRequest there is no early data.
     const early = !this.helloSeen && find(extensions, "early_data") !== undefined;
     this.helloSeen = true;
-    this.#keys.hello(random, cipher_suites);
+    this.#keys.hello(random, cipher_suites, find(extensions, "encrypted_client_hello") !== undefined);
     direction.epochs = early ? ["early", "handshake", "application"] : ["handshake", "application"];
     this.#directions.server.epochs = ["handshake", "application"];
     if (early) this.#tell("CLIENT_EARLY_TRAFFIC_SECRET", "EARLY_EXPORTER_SECRET");

@@ -1,5 +1,5 @@
 /** What people paste: TLS records or a handshake message as bytes or as a dump, whole packets as a dump, certificates. */
-import { concat } from "../../bytes/bytes.ts";
+import { concat, latin1 } from "../../bytes/bytes.ts";
 import { DerReader, Tag } from "../../bytes/der.ts";
 import { toHex } from "../../bytes/hex.ts";
 import { readPem } from "../../bytes/pem.ts";
@@ -74,7 +74,16 @@ function explain(bytes: Uint8Array, options: PastedOptions): PastedKind {
   return "messages";
 }
 
+/** First bytes of gzip, Zstandard and ZIP. */
+const COMPRESSED = /^(?:1f8b|28b52ffd|504b0304)/;
+const KEY_LOG = /^[A-Z][A-Z0-9_]+ [0-9a-fA-F]{64} [0-9a-fA-F]+/m;
+
 function unknown(bytes: Uint8Array): TlsError {
+  if (COMPRESSED.test(toHex(bytes.subarray(0, 4))))
+    return fault("ERR_TLS_CAPTURE", "it is compressed: unpack it first");
+  if (KEY_LOG.test(latin1(bytes.subarray(0, 4096)))) {
+    return fault("ERR_TLS_CAPTURE", "it is a key log, which goes with a capture");
+  }
   const start = toHex(bytes.subarray(0, 8)).replace(/..(?=.)/g, "$& ");
   return fault(
     "ERR_TLS_CAPTURE",
