@@ -1,5 +1,5 @@
 /** `mutls inspect`: captures, dumps and certificates explained. */
-import { closeSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
 import { TlsError } from "../errors.ts";
 import { embedKeyLog } from "../inspect/capture/embed.ts";
 import { type CapturedConnection, type InspectedCapture, inspectCapture } from "../inspect/capture/inspect.ts";
@@ -62,8 +62,8 @@ async function run(args: Arguments): Promise<number> {
   const [name = ""] = args.positionals;
   const only = args.number("stream", 1, 1_000_000);
   if (args.has("json") && args.has("full")) throw usage("--full is of text: --json has every byte anyway");
-  const input = name === "-" ? await readStdin() : readInput(name);
-  const keyLog = args.all("keylogfile").map(readKeyLog).join("\n");
+  const input = await readInput(name);
+  const keyLog = await readKeyLogs(args.all("keylogfile"));
   try {
     if (args.has("pcapng")) return embed(name, input, keyLog, args.get("pcapng") as string);
     if (isCapture(input)) return showCapture(name, input, keyLog, only, args);
@@ -184,29 +184,27 @@ function embed(name: string, input: Uint8Array, keyLog: string, target: string):
   }
 }
 
-function readInput(name: string): Uint8Array {
-  try {
-    const { size } = statSync(name);
-    if (size > MAX_FILE) throw new Error(`${size} bytes, and at most ${MAX_FILE} are taken: cut it with editcap`);
-    return new Uint8Array(readFileSync(name));
-  } catch (error) {
-    throw new CliError(ExitStatus.read, `cannot read ${name}: ${(error as Error).message}`);
-  }
-}
-
-function readKeyLog(name: string): string {
-  return new TextDecoder().decode(readInput(name));
-}
-
-async function readStdin(): Promise<Uint8Array> {
+/** All of a file, a pipe or stdin; a device that never ends does not fill the memory. */
+async function readInput(name: string): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > MAX_FILE) throw new CliError(ExitStatus.read, `more than ${MAX_FILE} bytes on stdin`);
-    chunks.push(chunk);
+  try {
+    const stream: AsyncIterable<Buffer> = name === "-" ? process.stdin : createReadStream(name);
+    for await (const chunk of stream) {
+      length += chunk.length;
+      if (length > MAX_FILE) throw new Error(`more than ${MAX_FILE} bytes: cut the capture with editcap`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw new CliError(ExitStatus.read, `cannot read ${label(name)}: ${(error as Error).message}`);
   }
   return new Uint8Array(Buffer.concat(chunks));
+}
+
+async function readKeyLogs(names: readonly string[]): Promise<string> {
+  const texts: string[] = [];
+  for (const name of names) texts.push(new TextDecoder().decode(await readInput(name)));
+  return texts.join("\n");
 }
 
 function label(name: string): string {

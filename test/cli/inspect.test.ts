@@ -159,8 +159,16 @@ describe("inspect", () => {
 
   it.each([
     ["a file that is not there", () => ["/nowhere"], 26, "cannot read /nowhere"],
+    ["a file without end", () => ["/dev/zero"], 26, "more than 268435456 bytes: cut the capture with editcap"],
+    ["a directory", () => [files.path(".")], 26, "cannot read"],
     ["a key log that is not there", () => [captures.client, "--keylogfile", "/nowhere"], 26, "cannot read /nowhere"],
-    ["a file that is nothing of the kind", () => [files.path("keys.log")], 26, "neither a capture, nor TLS records"],
+    [
+      "a file that is nothing of the kind",
+      () => [files.write("words.txt", "hello")],
+      26,
+      "neither a capture, nor TLS records",
+    ],
+    ["a key log in place of a capture", () => [captures.keys], 26, "it is a key log, which goes with a capture"],
     ["a private key", () => [files.path("server.key")], 26, "only certificates are taken apart"],
     ["a stream that is not there", () => [captures.client, "--stream", "7"], 2, "there are 1 connections"],
     ["a stream of what is no capture", () => [files.path("server.pem"), "--stream", "1"], 2, "--stream is of captures"],

@@ -59,7 +59,7 @@ export interface InspectedCapture {
  * The traces of the connections in a capture, as an observer at their client would have seen them, states left out. Nothing is verified
  * but Finished, and no certificate is trusted or distrusted.
  *
- * @param file - pcap or pcapng, at most 512 MiB; kept until this returns, and read as views.
+ * @param file - pcap or pcapng, at most 256 MiB; kept until this returns, and read as views.
  * @returns All connections, wanted or not.
  * @throws TlsError `ERR_TLS_CAPTURE` when it cannot be read or is beyond a limit.
  * @example

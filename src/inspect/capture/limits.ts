@@ -1,7 +1,7 @@
 /** How much of a capture is taken: what stands in one is anybody's. */
 
 /** Bytes of a file; a capture is read as a whole. */
-export const MAX_FILE = 512 * 1024 * 1024;
+export const MAX_FILE = 256 * 1024 * 1024;
 /** Bytes of one block of pcapng, or one packet of pcap. */
 export const MAX_BLOCK = 16 * 1024 * 1024;
 export const MAX_PACKETS = 2_000_000;
