@@ -171,6 +171,18 @@ describe("TCP", () => {
     expect(notesOf(items()).at(-1)).toMatch(/^remark \d+ bytes of the server cannot be cut into records$/);
   });
 
+  it("loses nothing that was there before a gap, even if nothing answered it", () => {
+    const up = packets({ size: 60_000 }).filter((frame) => frame[14 + 15] === 1);
+    // The last but one with data is missing; before it, two records wait for a ServerHello that never comes.
+    const { items } = read([...up.slice(0, -3), ...up.slice(-2)]);
+    const whole = recordsOf(read(up).items() as TraceItem[]);
+    expect(recordsOf(items() as TraceItem[]).map(({ wire }) => wire)).toEqual(
+      whole.slice(0, -2).map(({ wire }) => wire),
+    );
+    expect(whole.length).toBeGreaterThan(5);
+    expect(notesOf(items())).toContainEqual(expect.stringMatching(/^problem \d+ bytes of the client are missing here/));
+  });
+
   it("says so where the end is missing, and where a record is cut by it", () => {
     const frames = packets({ size: 60_000 });
     const { items } = read([...frames.slice(0, -3), ...frames.slice(-2)]);

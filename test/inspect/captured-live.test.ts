@@ -248,6 +248,22 @@ describe("a capture of a live connection", () => {
       );
       expect(notesOf(items)).toEqual(bothFinished);
     });
+
+    it("whose client has logged nothing: the server's side is judged all the same", () => {
+      const both = resumed({});
+      const keys = keyLogIn(both.file).filter((line) => line.startsWith("SERVER_"));
+      const items = inspected(withoutSecrets(both.file), { keyLog: keys.join("\n") }).items();
+      expect(notesOf(items)).toEqual([bothFinished[0]]);
+      const closed = recordsOf(items as TraceItem[]).filter(
+        ({ from, outerType }) => from === "client" && outerType.code === 23,
+      );
+      // Early data first; what comes after the ServerHello may be of any epoch.
+      const [first, ...others] = closed.map(({ secret }) => secret);
+      expect(first).toBe("client_early_traffic_secret");
+      const any =
+        "client_early_traffic_secret or client_handshake_traffic_secret or client_application_traffic_secret_0 or later";
+      expect(new Set(others)).toEqual(new Set([any]));
+    });
   });
 
   it.each(["TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"] as const)(

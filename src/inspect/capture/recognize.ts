@@ -1,6 +1,6 @@
 /** Whether a connection speaks TLS, and which: by its bytes, never by its ports. */
 import { latin1 } from "../../bytes/bytes.ts";
-import { printable } from "../../bytes/text.ts";
+import { shown } from "../../bytes/text.ts";
 import { find } from "../../codec/extensions.ts";
 import { ClientHello, decodeBody, type HandshakeMessage, LegacyServerHello } from "../../codec/messages.ts";
 import { CipherSuiteId, ContentType, HandshakeType, ProtocolVersion } from "../../codec/registry.ts";
@@ -56,7 +56,7 @@ export function recognize(connection: TcpConnection): Spoken | NotSpoken {
     start: [at(0)?.piece, at(1)?.piece],
     before: [at(0)?.before ?? 0, at(1)?.before ?? 0],
     clientRandom: clientHello?.random,
-    serverName: names?.[0]?.host_name === undefined ? undefined : printable(latin1(names[0].host_name)),
+    serverName: names?.[0]?.host_name === undefined ? undefined : shown([latin1(names[0].host_name)]),
     version: version === undefined ? undefined : "TLS 1.3",
     cipherSuite: version?.suite,
   };

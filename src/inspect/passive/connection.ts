@@ -82,7 +82,9 @@ export class WatchedConnection {
   gap(from: Side, missing: number, behind: number): void {
     const direction = this.#directions[from];
     if (direction.ended) return;
-    this.#release(direction);
+    direction.waits = false;
+    this.#drain();
+    if (direction.ended) return;
     direction.unread = behind;
     this.#endWithout(direction, `${missing} bytes of the ${from} are missing here`);
   }
@@ -133,18 +135,11 @@ export class WatchedConnection {
   }
 
   /** Packets may be captured in another order than that in which they were sent: nothing answers what is not there yet. */
-  #mustWait({ from }: WatchedDirection, { type }: WireRecord): boolean {
-    if (this.#over) return false;
+  #mustWait({ from, waits }: WatchedDirection, { type }: WireRecord): boolean {
+    if (this.#over || !waits) return false;
     if (from === "server") return !this.#messages.helloSeen && !this.#directions.client.ended;
     const early = this.#directions.client.epochs[0] === "early";
     return type === application_data && !early && !this.#messages.chosen && !this.#directions.server.ended;
-  }
-
-  /** What waited for bytes that will never come. */
-  #release(direction: WatchedDirection): void {
-    const { held } = direction;
-    direction.held = undefined;
-    if (held !== undefined) this.#record(direction, held);
   }
 
   #record(direction: WatchedDirection, record: WireRecord): void {
@@ -162,7 +157,7 @@ export class WatchedConnection {
       const secret = candidates(direction, epochs);
       direction.trace.unopened({ wire: bytes, epoch, generation, secret, section: "RFC 8446 5.2", note });
       direction.unopened++;
-      this.#messages.unopened(epochs);
+      this.#messages.unopened(direction.from, epochs);
       return;
     }
     direction.unopened = 0;
@@ -215,9 +210,11 @@ export class WatchedConnection {
       );
     }
     if (missing.length === 0) return { reason, epochs };
-    // The first of an epoch is of no other; but a client that offers early data need not send any.
-    const isCertain =
-      direction.unopened === 0 && epochs !== UNKNOWN_EPOCHS && (missing[0] !== "early" || !this.#messages.chosen);
+    // Until the server has answered there is nothing but early data, of which a client need not send any. Otherwise only the
+    // first of an epoch is of no other.
+    const { chosen } = this.#messages;
+    const isFirst = direction.unopened === 0 && epochs !== UNKNOWN_EPOCHS;
+    const isCertain = missing[0] === "early" ? !chosen : isFirst;
     return { reason, epochs: isCertain ? missing.slice(0, 1) : missing };
   }
 

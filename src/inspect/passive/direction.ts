@@ -33,6 +33,8 @@ export class WatchedDirection {
   generation = 0;
   /** A record that can only be understood when the other direction has gone on. */
   held: WireRecord | undefined;
+  /** False once what it would wait for cannot come any more. */
+  waits = true;
   /** Records in a row that stayed closed: beyond the first, nobody knows whether the next epoch has begun. */
   unopened = 0;
   /** Why no record from here on can be opened. */

@@ -20,7 +20,8 @@ export class FinishedCheck {
   readonly #report: Report;
   readonly #transcript = new Transcript();
   #hash: Hash | undefined;
-  #incomplete = false;
+  /** Whose messages are missing in part. */
+  readonly #incomplete: Record<Side, boolean> = { client: false, server: false };
   #serverDone = false;
   #done = false;
   /** Requests after the handshake by their context. */
@@ -32,15 +33,17 @@ export class FinishedCheck {
     this.#report = report;
   }
 
-  /** Messages of the handshake are missing from here on. */
-  lose(): void {
-    this.#incomplete = true;
+  /** Messages of a side may be missing from here on. */
+  lose(from: Side): void {
+    if (from === "client") this.#incomplete.client = true;
+    // What the server has finished stays so; without a hello of the client's it has no beginning.
+    if (from === "server" ? !this.#serverDone : this.#hash === undefined) this.#incomplete.server = true;
   }
 
   begin(hash: Hash): void {
     // RFC 8446 4.1.4 forbids a suite of another hash after HelloRetryRequest.
     if (this.#hash !== undefined && this.#hash.name !== hash.name) {
-      this.lose();
+      this.lose("server");
       return;
     }
     this.#hash = hash;
@@ -56,7 +59,7 @@ export class FinishedCheck {
   /** Any message of the handshake but a Finished. */
   add(from: Side, { bytes }: HandshakeMessage): void {
     // What the client answers to a Finished that was not seen has no place in the transcript.
-    if (from === "client" && this.#hash !== undefined && !this.#serverDone && bytes[0] !== 1) this.#incomplete = true;
+    if (from === "client" && this.#hash !== undefined && !this.#serverDone && bytes[0] !== 1) this.lose(from);
     this.#transcript.add(bytes);
   }
 
@@ -66,7 +69,8 @@ export class FinishedCheck {
       this.#late(direction, bytes);
       return;
     }
-    const whole = !this.#incomplete && (from === "server" || this.#serverDone);
+    const { client, server } = this.#incomplete;
+    const whole = !server && (from === "server" || (!client && this.#serverDone));
     this.#check(direction, whole ? this.#transcript : undefined, "handshake", bytes);
     if (from === "server") this.#serverDone = true;
     else this.#done = true;
@@ -75,7 +79,8 @@ export class FinishedCheck {
 
   /** CertificateRequest after the handshake (RFC 8446 4.6.2). */
   request({ bytes, body }: HandshakeMessage): void {
-    if (this.#incomplete || !this.#done || this.#requests.size >= MAX_REQUESTS) return;
+    const { client, server } = this.#incomplete;
+    if (client || server || !this.#done || this.#requests.size >= MAX_REQUESTS) return;
     const transcript = this.#transcript.clone();
     transcript.add(bytes);
     this.#requests.set(contextOf(body), transcript);

@@ -48,13 +48,13 @@ export class WatchedMessages {
 
   /** Nothing of this side can be read any more. */
   broken(from: Side): void {
-    this.#check.lose();
+    this.#check.lose(from);
     if (from === "client") this.helloSeen = true;
   }
 
   /** A protected record stays closed. Where it may hold handshake messages, these are missing. */
-  unopened(epochs: readonly Epoch[]): void {
-    if (epochs.includes("handshake")) this.#check.lose();
+  unopened(from: Side, epochs: readonly Epoch[]): void {
+    if (epochs.includes("handshake")) this.#check.lose(from);
   }
 
   message(direction: WatchedDirection, message: HandshakeMessage, epoch: Epoch): void {
@@ -114,7 +114,7 @@ export class WatchedMessages {
   #retry(message: HandshakeMessage): void {
     this.#keys.choose(decodeBody(HelloRetryRequest, message).cipher_suite);
     const { suite } = this.#keys;
-    if (suite === undefined) this.#check.lose();
+    if (suite === undefined) this.#check.lose("server");
     else this.#check.retry(suite.hash);
     this.#check.add("server", message);
   }
@@ -124,7 +124,7 @@ export class WatchedMessages {
     this.chosen = true;
     this.#keys.choose(cipher_suite);
     const { suite } = this.#keys;
-    if (suite === undefined || epochs.length === 0) this.#check.lose();
+    if (suite === undefined || epochs.length === 0) this.#check.lose("server");
     else this.#check.begin(suite.hash);
     this.#check.add("server", message);
     this.#tell("CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET");
