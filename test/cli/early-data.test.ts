@@ -162,7 +162,7 @@ describe("--early-data", () => {
           expect(run.stderr).toContain(expected);
         await connect(server, [...ca(), ...early, "--groups", "secp256r1,secp384r1"], "");
         await server.says(
-          /^\[3\] ← client {2}record 3 {2}application_data, 40 bytes.*RFC 8446 4\.2\.10\n\[3\] {3}early data that is not accepted: thrown away unopened$/m,
+          /^\[3\] ← client {2}record 3 {2}application_data, 40 bytes.*RFC 8446 4\.2\.10\n\[3\] {3}encrypted under client_early_traffic_secret, not opened: early data that is not accepted: thrown away unopened$/m,
         );
         await server.says(/^\[3\] .* encrypted_record .* 35 bytes/m);
       },

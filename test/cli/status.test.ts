@@ -123,10 +123,9 @@ describe("exit statuses", () => {
   });
 
   it.each([
-    ...["inspect", "bench", "gateway", "relay"].map(
-      (name) => [[name, "--x"], `mutls ${name} is not supported yet`] as const,
-    ),
+    ...["bench", "gateway", "relay"].map((name) => [[name, "--x"], `mutls ${name} is not supported yet`] as const),
     [["conect"], "did you mean connect?"],
+    [["inspect", "--x"], "mutls inspect has no flag --x"],
     [["connect", "localhost:1", "--nosuch"], "mutls connect has no flag --nosuch"],
     [["serve", "--psk", "a:00"], "the key of a has 1 bytes, and 16 is the least (RFC 9257 4.2)"],
   ] as const)("2, as a process: %j", async (args, reason) => {
