@@ -27,6 +27,8 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** Positional arguments wanted. */
   readonly positionals: number;
+  /** Positional arguments that may follow them. */
+  readonly optionalPositionals?: number;
   readonly examples: readonly string[];
   run(args: Arguments): Promise<number>;
 }
@@ -111,11 +113,12 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
     }
   }
   if (values.has(HELP.name)) return undefined;
-  if (positionals.length !== command.positionals) {
+  const most = command.positionals + (command.optionalPositionals ?? 0);
+  if (positionals.length < command.positionals || positionals.length > most) {
     throw usage(
       positionals.length < command.positionals
         ? `mutls ${command.name} needs ${command.synopsis}`
-        : `"${positionals[command.positionals]}" is one argument too many`,
+        : `"${positionals[most]}" is one argument too many`,
       `see: mutls ${command.name} --help`,
     );
   }

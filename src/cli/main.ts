@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve.ts")).serveCommand,
   inspect: async () => (await import("./inspect.ts")).inspectCommand,
   verify: async () => (await import("./verify.ts")).verifyCommand,
+  bench: async () => (await import("./bench.ts")).benchCommand,
 };
 /** For `npm start`; in no help. */
 const HIDDEN: typeof COMMANDS = { demo: async () => (await import("./demo.ts")).demoCommand };
@@ -22,7 +23,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
     load: async () => (await import("./ca/index.ts")).CA_COMMANDS,
   },
 };
-const LATER: readonly string[] = ["bench", "gateway", "relay"];
+const LATER: readonly string[] = [];
 
 interface Group {
   readonly summary: string;

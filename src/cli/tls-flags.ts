@@ -37,7 +37,8 @@ const EXTRAS = {
   signatures: [ed448, mlDsa44, mlDsa65, mlDsa87],
 };
 
-const PROVIDERS = {
+/** Who computes, by name. */
+export const PROVIDERS = {
   node: (): CryptoProvider => createNodeProvider(),
   noble: (): CryptoProvider => withExtras(nobleProvider, EXTRAS),
   webcrypto: (): CryptoProvider => withExtras(createWebCryptoProvider({ fallback: nobleProvider }), EXTRAS),

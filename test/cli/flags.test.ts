@@ -67,6 +67,13 @@ describe("flags", () => {
     expect(refusal(...argv)).toBe(expected);
   });
 
+  it("leave room for arguments that may be left out", () => {
+    const optional = { ...command, positionals: 0, optionalPositionals: 1 };
+    expect(parseArguments(optional, [])?.positionals).toEqual([]);
+    expect(parseArguments(optional, ["x:1"])?.positionals).toEqual(["x:1"]);
+    expect(() => parseArguments(optional, ["x:1", "y"])).toThrow('"y" is one argument too many');
+  });
+
   it.each([
     [connectCommand, "-CAfile", "cacert"],
     [connectCommand, "--curves", "groups"],
