@@ -12,6 +12,7 @@ export default {
     ...published,
     "bench/main.ts",
     "src/inspect/page/{main.ts,serve.mjs}",
+    "bench/costs/main.ts",
     "test/{bogo/shim,conformance/main}.ts",
     "test/**/*.test.ts",
     "test/{runtimes,browser}/*-main.ts",
