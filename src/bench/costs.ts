@@ -1,5 +1,6 @@
 /** What handshakes cost: any number of scenarios in one interleaved run, with what is exact about each. */
 import { PerformanceObserver } from "node:perf_hooks";
+import { type Awaitable, isPromiseLike } from "../flow.ts";
 import { type Census, takeCensus } from "./census.ts";
 import { type Machine, machine } from "./machine.ts";
 import { createMaterial, type Material } from "./material.ts";
@@ -16,7 +17,7 @@ export interface NamedScenario {
 
 /** What one operation takes in one handshake. */
 export interface OperationTime {
-  /** ms on the thread that runs JavaScript, and of waiting for a core where others want it, too. */
+  /** ms on the thread that runs JavaScript: of each round the median. */
   readonly cpu: Spread;
   /** ms until a promise had its outcome; absent where everything answered at once. */
   readonly waiting?: Spread | undefined;
@@ -30,9 +31,12 @@ export interface EndTime extends OperationTime {
 
 /** Times of one handshake, and what they rest on. */
 export interface Times {
-  /** ms from the first byte to the last, both ends, nothing metered. */
+  /** ms from the first byte to the last, both ends, nothing metered: of each round the median. */
   readonly handshake: Spread;
-  /** ms of CPU time of the whole process meanwhile: all its threads, collecting garbage and compiling included. */
+  /**
+   * ms of CPU time of the whole process meanwhile: all its threads, collecting garbage and compiling included. Of up to eight
+   * rounds the mean, for garbage is collected in few of many handshakes.
+   */
   readonly processCpu: Spread;
   readonly ends: Ends<EndTime>;
   /** The metered handshake's time divided by the unmetered one's: what the meter costs. */
@@ -78,8 +82,12 @@ export interface CostOptions {
 
 /** ms that a subject takes in a round: long enough that garbage is collected in every few of them. */
 const SLICE = 15;
-/** Runs in a round at most. */
+/** Runs in a round: their median leaves out one that was interrupted. */
+const MIN_RUNS = 3;
 const MAX_RUNS = 32;
+/** Rounds over which CPU time is averaged at most, and means that there are to be. */
+const BLOCK = 8;
+const MIN_BLOCKS = 5;
 const WARMUP_ROUNDS = 40;
 
 /**
@@ -128,10 +136,10 @@ export async function measureCosts(scenarios: readonly NamedScenario[], options:
       scenario: factsOf(scenario),
       exact,
       times: {
-        handshake: bare.time,
-        processCpu: spread(figure(bare, "processCpu")),
+        handshake: spread(figure(bare, "elapsed")),
+        processCpu: spread(means(figure(bare, "processCpu"))),
         ends: { client: endTime(metered, "client"), server: endTime(metered, "server") },
-        metering: metered.ratio.get(bare.name) as Spread,
+        metering: ratioOf(figure(metered, "elapsed"), figure(bare, "elapsed")),
         runs: bare.runs,
       },
       ...ratio,
@@ -158,29 +166,67 @@ async function prepare(name: string, scenario: Scenario, material: Material): Pr
   const meteredRig = await createRig(scenario, material, meters);
   const runsPerRound = await fitting(rig);
   let cpu = process.cpuUsage();
+  const elapsed = new Runs();
   const bare: Subject = {
     name: `${name} bare`,
     runsPerRound,
-    run: () => rig.run() as void | Promise<void>,
+    run() {
+      const start = performance.now();
+      return afterwards(rig.run(), () => elapsed.add({ elapsed: performance.now() - start }));
+    },
     begin() {
+      elapsed.clear();
       cpu = process.cpuUsage();
     },
     end() {
       const { user, system } = process.cpuUsage(cpu);
-      return { processCpu: (user + system) / 1000 };
+      return { ...elapsed.medians(), processCpu: (user + system) / 1000 / runsPerRound };
     },
   };
+  const parts = new Runs();
   const metered: Subject = {
     name: `${name} metered`,
     runsPerRound,
-    run: () => meteredRig.run() as void | Promise<void>,
-    begin() {
+    run() {
       meters.client.reset();
       meters.server.reset();
+      const start = performance.now();
+      return afterwards(meteredRig.run(), () => {
+        const elapsed = performance.now() - start;
+        parts.add({ elapsed, ...figuresOf(meters.client, "client"), ...figuresOf(meters.server, "server") });
+      });
     },
-    end: () => ({ ...figuresOf(meters.client, "client"), ...figuresOf(meters.server, "server") }),
+    begin: () => parts.clear(),
+    end: () => parts.medians(),
   };
   return { name, scenario, exact, rig, bare, metered };
+}
+
+/** Figures of each run in a round. The median of them leaves out what was interrupted because others wanted the core. */
+class Runs {
+  #figures = new Map<string, number[]>();
+
+  add(run: Readonly<Record<string, number>>): void {
+    for (const [name, value] of Object.entries(run)) {
+      const values = this.#figures.get(name) ?? [];
+      values.push(value);
+      this.#figures.set(name, values);
+    }
+  }
+
+  medians(): Record<string, number> {
+    return Object.fromEntries([...this.#figures].map(([name, values]) => [name, spread(values).median]));
+  }
+
+  clear(): void {
+    this.#figures = new Map();
+  }
+}
+
+/** At once after what is done at once. */
+function afterwards(done: Awaitable<void>, then: () => void): void | Promise<void> {
+  if (isPromiseLike(done)) return Promise.resolve(done).then(then);
+  then();
 }
 
 /** Runs that take a slice of time together. */
@@ -191,7 +237,7 @@ async function fitting(rig: Rig): Promise<number> {
     await rig.run();
     fastest = Math.min(fastest, performance.now() - start);
   }
-  return Math.min(MAX_RUNS, Math.max(1, Math.round(SLICE / fastest)));
+  return Math.min(MAX_RUNS, Math.max(MIN_RUNS, Math.round(SLICE / fastest)));
 }
 
 type Side = keyof Ends<unknown>;
@@ -210,6 +256,15 @@ function figuresOf(meter: Meter, side: Side): Record<string, number> {
 
 function figure(measurement: Measurement, name: string): readonly number[] {
   return measurement.samples.get(name) ?? [];
+}
+
+/** Means of some rounds each: of so many that there are some means left. */
+function means(values: readonly number[]): number[] {
+  const size = Math.max(1, Math.min(BLOCK, Math.floor(values.length / MIN_BLOCKS)));
+  return Array.from({ length: Math.floor(values.length / size) }, (_, index) => {
+    const block = values.slice(index * size, (index + 1) * size);
+    return block.reduce((sum, value) => sum + value, 0) / size;
+  });
 }
 
 function operationTime(measurement: Measurement, name: string): OperationTime | undefined {
@@ -240,8 +295,8 @@ function ratios(
   const end = (side: Side) => ratioOf(whole(metered, side), whole(firstMetered, side));
   return {
     against,
-    handshake: bare.ratio.get(firstBare.name) as Spread,
-    processCpu: ratioOf(figure(bare, "processCpu"), figure(firstBare, "processCpu")),
+    handshake: ratioOf(figure(bare, "elapsed"), figure(firstBare, "elapsed")),
+    processCpu: ratioOf(means(figure(bare, "processCpu")), means(figure(firstBare, "processCpu"))),
     ends: { client: end("client"), server: end("server") },
   };
 }

@@ -9,7 +9,7 @@ export interface Subject {
   readonly runsPerRound?: number | undefined;
   /** Called before a round's first run. */
   begin?(): void;
-  /** Called after a round's last run: what it has measured itself, each figure for all runs of the round together. */
+  /** Called after a round's last run: what it has measured itself, of one run. */
   end?(): Readonly<Record<string, number>>;
 }
 
@@ -43,7 +43,7 @@ export interface Measurement {
   readonly time: Spread;
   /** Its time divided by each subject's in the same round, by the other's name. */
   readonly ratio: ReadonlyMap<string, Spread>;
-  /** Of each round, a run's share of each figure: `time`, and what the subject has measured itself. */
+  /** Each figure, round by round: `time`, and what the subject has measured itself. */
   readonly samples: ReadonlyMap<string, readonly number[]>;
   /** Runs measured. */
   readonly runs: number;
@@ -72,12 +72,12 @@ export async function measure(subjects: readonly Subject[], options: MeasureOpti
       subject.begin?.();
       const start = now();
       for (let i = 0; i < runs; i++) await subject.run();
-      const figures = { time: now() - start, ...subject.end?.() };
+      const figures = { time: (now() - start) / runs, ...subject.end?.() };
       if (!keep) continue;
       const kept = samples.get(subject.name) as Map<string, number[]>;
       for (const [figure, value] of Object.entries(figures)) {
         const values = kept.get(figure) ?? [];
-        values.push(value / runs);
+        values.push(value);
         kept.set(figure, values);
       }
     }

@@ -14,7 +14,8 @@ export function scenarioReport(row: CostRow): string {
     [describeScenario(row.scenario), machineText(row.machine)],
     tableLines(operationRows(row)),
     [
-      `Both ends: ${spreadText(times.processCpu)} ms CPU time of all threads, ${spreadText(times.handshake)} ms elapsed${memory}.`,
+      `Both ends: ${spreadText(times.handshake)} ms; CPU time of all threads, garbage collected and all, ` +
+        `${spreadText(times.processCpu)} ms${memory}.`,
       `Medians of ${times.runs} handshakes, in brackets the 10th and 90th percentile. Both ends run in one process, over`,
       "memory. Operations are timed in handshakes of their own, which the meter makes " +
         `${digits(times.metering.median)} times as long; the rest has that in it.`,
@@ -37,17 +38,17 @@ export function comparisonReport(rows: readonly CostRow[], by: keyof ScenarioFac
   return paragraphs(
     [describeScenario(first.scenario, [by]), machineText(first.machine)],
     tableLines([
-      ["ms a handshake", "CPU, all threads", `× ${first.name}`, "elapsed", "×", "client", "×", "server", "×"],
+      ["ms a handshake", "both ends", `× ${first.name}`, "client", "×", "server", "×", "CPU, all threads", "×"],
       ...rows.map(({ name, times, ratio }) => [
         name,
-        spreadText(times.processCpu),
-        ratio === undefined ? "1" : spreadText(ratio.processCpu),
         digits(times.handshake.median),
-        ratio === undefined ? "1" : digits(ratio.handshake.median),
+        ratio === undefined ? "1" : spreadText(ratio.handshake),
         sumText(times.ends.client),
         ratio === undefined ? "1" : digits(ratio.ends.client.median),
         sumText(times.ends.server),
         ratio === undefined ? "1" : digits(ratio.ends.server.median),
+        digits(times.processCpu.median),
+        ratio === undefined ? "1" : spreadText(ratio.processCpu),
       ]),
     ]),
     [
@@ -57,7 +58,7 @@ export function comparisonReport(rows: readonly CostRow[], by: keyof ScenarioFac
     tableLines([
       ["client / server, ms", ...rows.map(({ name }) => name)],
       ...OPERATIONS.filter((name) => rows.some((row) => has(row, name))).map((name) => [
-        operationText(name),
+        OPERATION_TEXT[name],
         ...rows.map(({ times: { ends } }) => {
           const [client, server] = [ends.client.operations[name], ends.server.operations[name]];
           return `${timeText(client) || "-"} / ${timeText(server) || "-"}`;
@@ -88,11 +89,6 @@ export function comparisonReport(rows: readonly CostRow[], by: keyof ScenarioFac
   );
 }
 
-/** What an operation is for; the encapsulation is the server's key share and agreement in one. */
-function operationText(name: OperationName): string {
-  return OPERATION_TEXT[name];
-}
-
 function operationRows({ exact, times: { ends } }: CostRow): string[][] {
   const cells = (side: "client" | "server", name: OperationName): string[] => {
     const time = ends[side].operations[name];
@@ -103,7 +99,7 @@ function operationRows({ exact, times: { ends } }: CostRow): string[][] {
   const used = OPERATIONS.filter((name) => [ends.client, ends.server].some(({ operations }) => operations[name]));
   return [
     ["time of one handshake", "client ms", "share", "calls", "server ms", "share", "calls"],
-    ...used.map((name) => [operationText(name), ...cells("client", name), ...cells("server", name)]),
+    ...used.map((name) => [OPERATION_TEXT[name], ...cells("client", name), ...cells("server", name)]),
     ["together", timeText(ends.client), "", "", timeText(ends.server), "", ""],
     ["10th–90th percentile", rangeText(ends.client), "", "", rangeText(ends.server), "", ""],
   ];
@@ -130,7 +126,10 @@ function wireRows({ exact: { sent } }: CostRow): string[][] {
 function waitingNote(rows: readonly CostRow[]): string[] {
   const waits = rows.some(({ times: { ends } }) => ends.client.waiting !== undefined);
   return waits
-    ? ["a+b: CPU time of the thread that runs JavaScript, and waiting for a promise: other threads' work, and turns."]
+    ? [
+        "a+b: CPU time of the thread that runs JavaScript, and waiting for a promise: other threads' work, and turns. The other",
+        "end may go on meanwhile, so that both together take less than the sum.",
+      ]
     : [];
 }
 

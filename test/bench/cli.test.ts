@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { CostRow } from "../../src/bench/costs.ts";
 import { factsOf, type ScenarioFacts } from "../../src/bench/scenario.ts";
 import { benchCommand, scenarios } from "../../src/cli/bench.ts";
 import type { LiveReport } from "../../src/cli/bench-live.ts";
 import { parseArguments } from "../../src/cli/flags.ts";
-import { certificateFiles, type Files, mutls, served } from "../support/cli.ts";
+import { certificateFiles, type Files, finished, mutls, served, start } from "../support/cli.ts";
 import { endOpenssl, startServer, withoutOpenssl } from "../support/openssl.ts";
 
 let files: Files;
@@ -42,8 +43,10 @@ describe("mutls bench", () => {
     const { status, stdout } = await mutls(args);
     expect(status).toBe(0);
     const text = stdout.toString();
-    expect(text).toMatch(/^one-way +[\d.]+ \([\d.]+–[\d.]+\) +1 /m);
-    expect(text).toMatch(/^mutual +[\d.]+ \([\d.]+–[\d.]+\) +[\d.]+ \([\d.]+–[\d.]+\) /m);
+    const spread = String.raw`[\d.]+ \([\d.]+–[\d.]+\)`;
+    expect(text).toMatch(/^ms a handshake +both ends +× one-way +client +× +server +× +CPU, all threads +×$/m);
+    expect(text).toMatch(/^one-way +[\d.]+ +1 +[\d.]+ +1 +[\d.]+ +1 +[\d.]+ +1$/m);
+    expect(text).toMatch(new RegExp(`^mutual +[\\d.]+ +${spread} .* ${spread}$`, "m"));
     expect(text).toMatch(/^signatures verified +2 +4$/m);
     const rows = JSON.parse(readFileSync(file, "utf8")) as CostRow[];
     expect(rows.map(({ name, ratio }) => [name, ratio?.against])).toEqual([
@@ -187,6 +190,24 @@ describe("mutls bench HOST:PORT", () => {
     expect([status, report.stoppedBy]).toEqual([0, "time"]);
     expect(report.completed).toBeGreaterThan(0);
     await server.stop();
+  });
+
+  it("gives up a server that says nothing, and is ended by a signal with what there is", async () => {
+    const mute = createServer();
+    const connected = () => new Promise<void>((resolve) => mute.once("connection", () => resolve()));
+    await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
+    const { port } = mute.address() as AddressInfo;
+    const late = await bench(port, "--count", "1", "--connect-timeout", "1");
+    expect([late.status, late.report.failed]).toEqual([28, { ERR_TLS_HANDSHAKE_TIMEOUT: 1 }]);
+    const begun = connected();
+    const child = start(["bench", `localhost:${port}`, "--cacert", files.path("ca.pem"), "--json", "-"]);
+    const end = finished(child);
+    await begun;
+    child.kill("SIGINT");
+    const { status, stdout } = await end;
+    expect(status).toBe(130);
+    expect(JSON.parse(stdout.toString())).toMatchObject({ completed: 0, failed: {}, stoppedBy: "signal" });
+    mute.close();
   });
 
   it.skipIf(withoutOpenssl)("measures openssl s_server, full and from tickets", async () => {
