@@ -1,4 +1,5 @@
 /** `mutls bench HOST:PORT`: handshakes per second of a live server, over TCP. */
+import { setMaxListeners } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
 import { type Connection, type LoadReport, type Percentiles, runLoad } from "../bench/load.ts";
 import { digits, tableLines } from "../bench/text.ts";
@@ -71,6 +72,8 @@ export async function runLive(args: Arguments, timeLimit: number, output: Output
     sessions,
   });
   const signals = onSignals();
+  // Each connection listens, and those that still close, of which there are so many and no more.
+  setMaxListeners(2 * concurrency + MAX_LINGERING, signals.signal);
   const client = new Client(context, address, timeout, sessions, signals.signal);
   try {
     if (sessions !== undefined) await client.connect();
