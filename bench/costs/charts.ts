@@ -71,13 +71,13 @@ function operationsChart(rows: readonly CostRow[]): string {
 
 function ratioChart({ title }: Comparison, rows: readonly CostRow[]): string {
   const bars = rows.map(({ name, ratio }): Bar => {
-    const { median, p10, p90 } = ratio?.handshake ?? { median: 1, p10: 1, p90: 1 };
+    const { median, p10, p90 } = ratio?.processCpu ?? { median: 1, p10: 1, p90: 1 };
     const label = name.replace(/^TLS_/, "");
     const spread = ratio === undefined ? undefined : ([p10, p90] as const);
     return { label, segments: [{ what: "ratio", value: median }], text: digits(median), spread };
   });
   return chartSvg({
-    title: `${title}: time of both ends`,
+    title: `${title}: CPU time of both ends`,
     unit: `times ${rows[0]?.name ?? ""}, median with 10th and 90th percentile`,
     bars,
   });

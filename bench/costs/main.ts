@@ -1,4 +1,4 @@
-/** `npm run costs [-- --document]`: measures what COSTS.md says, and writes it, its charts and the data. */
+/** `npm run costs [-- --document | NAME…]`: measures what COSTS.md says, or some of it, and writes it, its charts and the data. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type CostRow, measureCosts } from "../../src/bench/costs.ts";
@@ -10,10 +10,19 @@ import { folder, readResults } from "./files.ts";
 /** ms for each comparison, so that all of them take some minutes. */
 const TIME_LIMIT = 30_000;
 
-const { values } = parseArgs({ options: { document: { type: "boolean", default: false } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { document: { type: "boolean", default: false } },
+});
+const known = COMPARISONS.map(({ file }) => file);
+const unknown = positionals.find((name) => !known.includes(name));
+if (unknown !== undefined) {
+  console.error(`costs: there is no comparison ${unknown}; there are ${known.join(", ")}`);
+  process.exit(2);
+}
 if (!values.document) {
   mkdirSync(`${folder}results`, { recursive: true });
-  for (const comparison of COMPARISONS) {
+  for (const comparison of COMPARISONS.filter(({ file }) => positionals.length === 0 || positionals.includes(file))) {
     console.log(comparison.title);
     const rows = await measureCosts(scenariosOf(comparison), { rounds: 300, timeLimit: TIME_LIMIT });
     writeFileSync(`${folder}results/${comparison.file}.json`, resultsText(rows));
