@@ -72,7 +72,16 @@ export { webZlibCompression } from "./compression.ts";
 export { type BufferConnection, connectionStream } from "./connection.ts";
 export type { AcceptOptions, ClientConfiguration, ConnectOptions, ServerConfiguration } from "./establish.ts";
 export { type MemoryPairOptions, memoryPair } from "./memory.ts";
+export { type RelayOptions, type StreamConnector, viaRelay } from "./relay.ts";
+export { RELAY_PROTOCOL } from "./relay-protocol.ts";
 export { type Presenter, type Renewal, type RenewalEvent, type RenewalOptions, renewal } from "./renewal.ts";
 export type { ClientSessionOptions, SessionEvent, SessionFacts, SessionOptions, TlsSession } from "./session.ts";
 export type { ByteStream } from "./stream.ts";
 export { type Timers, timeLimit } from "./timers.ts";
+export {
+  type WebSocketConstructor,
+  WebSocketError,
+  type WebSocketLike,
+  type WebSocketStreamOptions,
+  webSocketStream,
+} from "./web-socket.ts";

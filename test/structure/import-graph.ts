@@ -17,6 +17,7 @@ const ORDER = [
   "pki",
   "transport",
   "node",
+  "relay",
   "http",
   "inspect",
   "gateway",
@@ -41,10 +42,18 @@ const PACKAGES: readonly { readonly name: RegExp; readonly folders: readonly str
   { name: /^micro-rsa-dsa-dh(\/|$)/, folders: ["crypto"] },
   { name: /^node-forge\/lib\/(des|rc2|util)\.js$/, folders: ["crypto"] },
   { name: /^(pkijs|asn1js)$/, folders: ["pki"] },
+  { name: /^ws$/, folders: ["relay"] },
 ];
 
 /** Where Node's built-in modules may be imported, as paths below src/. */
-const NODE_BUILTINS = [/^node\//, /^crypto\/node[^/]*\.ts$/, /^cli\//, /^transport\/node[^/]*\.ts$/, /^bench\//];
+const NODE_BUILTINS = [
+  /^node\//,
+  /^relay\//,
+  /^crypto\/node[^/]*\.ts$/,
+  /^cli\//,
+  /^transport\/node[^/]*\.ts$/,
+  /^bench\//,
+];
 
 /** Path below src/ (`codec/schema.ts`) to the module's text. */
 export type Sources = ReadonlyMap<string, string>;
