@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { printable } from "../bytes/text.ts";
 import { fault } from "../errors.ts";
 import { BASE_CREDIT, RELAY_PROTOCOL, TOKEN_PREFIX } from "../transport/relay-protocol.ts";
 import { webSocketStream } from "../transport/web-socket.ts";
@@ -290,7 +291,7 @@ class Carried {
     clearTimeout(this.#idle);
     const ended = outcome instanceof RelayEnd ? outcome : undefined;
     const why =
-      outcome === undefined ? "closed" : (ended?.message ?? `the client: ${printed((outcome as Error).message)}`);
+      outcome === undefined ? "closed" : (ended?.message ?? `the client: ${printable((outcome as Error).message)}`);
     return { address, ...bytes, outcome: why, code: outcome === undefined ? 1000 : (ended?.closeCode ?? code) };
   }
 

@@ -132,8 +132,10 @@ class SocketStreams implements ByteStream {
     this.writable = new WritableStream<Uint8Array>({
       start: (controller) => {
         this.#writing = controller;
-        // Before `abort`, which waits for a write under way.
-        controller.signal.addEventListener("abort", () => this.#fail(controller.signal.reason, CloseCode.aborted));
+        // Before `abort`, which waits for a write under way; but later, since Node does not expect a stream's abort to end in
+        // its error.
+        const onAbort = () => this.#fail(controller.signal.reason, CloseCode.aborted);
+        controller.signal.addEventListener("abort", () => queueMicrotask(onAbort));
       },
       write: (chunk) => this.#write(bytesOf(chunk)),
       close: () => this.#endOutput(),
