@@ -10,13 +10,23 @@ export interface Target {
 
 /** `host:443`, `127.0.0.1:443`, `[::1]:443`. */
 export function parseTarget(text: string): Target {
+  const target = split(text);
+  if (target === undefined || target.port < 1) throw usage(`"${text}" is not HOST:PORT`, targetHint(text));
+  return target;
+}
+
+/** The same for where to listen: port 0 is any that is free. */
+export function parseListen(text: string): Target {
+  const target = split(text);
+  if (target === undefined) throw usage(`--listen: "${text}" is not HOST:PORT`);
+  return target;
+}
+
+function split(text: string): Target | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:[\]/]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2];
-  if (host === undefined || port < 1 || port > 65535) {
-    throw usage(`"${text}" is not HOST:PORT`, targetHint(text));
-  }
-  return { host, port };
+  return host === undefined || port > 65535 ? undefined : { host, port };
 }
 
 function targetHint(text: string): string | undefined {

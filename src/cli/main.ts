@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: async () => (await import("./inspect.ts")).inspectCommand,
   verify: async () => (await import("./verify.ts")).verifyCommand,
   bench: async () => (await import("./bench.ts")).benchCommand,
+  relay: async () => (await import("./relay.ts")).relayCommand,
 };
 /** For `npm start`; in no help. */
 const HIDDEN: typeof COMMANDS = { demo: async () => (await import("./demo.ts")).demoCommand };

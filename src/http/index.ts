@@ -2,7 +2,8 @@
 import { explainErrors } from "../causes.ts";
 import { nobleProvider } from "../crypto/noble.ts";
 import { createWebCryptoProvider } from "../crypto/webcrypto.ts";
-import { clientContext } from "../engine/index.ts";
+import { liveClient } from "../engine/context.ts";
+import { everyFeature } from "../engine/features/index.ts";
 import { withDefaults } from "../transport/establish.ts";
 import { createFetch, type FetchInit, type TlsFetch } from "./fetch.ts";
 
@@ -37,7 +38,7 @@ export function fetch(input: string | URL | Request, init?: FetchInit): Promise<
   if (shared === undefined) {
     explainErrors();
     const provider = () => createWebCryptoProvider({ fallback: nobleProvider });
-    shared = createFetch({ clientContext: (options) => clientContext(withDefaults(options, provider)) });
+    shared = createFetch({ clientContext: (options) => liveClient(withDefaults(options, provider), everyFeature) });
   }
   return shared(input, init);
 }

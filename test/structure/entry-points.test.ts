@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const { exports, sideEffects } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
 
 /** For Node alone. */
-const NODE_ONLY = ["./node", "./tls", "./ca", "./package.json"];
+const NODE_ONLY = ["./node", "./tls", "./ca", "./relay", "./package.json"];
 const entries = Object.keys(exports).filter((name) => !NODE_ONLY.includes(name));
 
 /** Conditions with which bundlers for each platform resolve packages. */
@@ -49,6 +49,7 @@ const everything = (name: string) => `import * as all from "./${source(name)}"; 
  */
 const ASKED_FOR: Readonly<Record<string, readonly string[]>> = {
   ".": ["crypto"],
+  "./http": ["crypto"],
   "./noble": ["crypto"],
   "./pki": ["crypto", "process"],
 };
@@ -154,6 +155,8 @@ describe("entry points", () => {
     padTo: ["engine/padding"],
     pinnedVerifier: ["x509/pins"],
     webZlibCompression: ["transport/compression"],
+    webSocketStream: ["transport/web-socket", "transport/relay-protocol"],
+    viaRelay: ["transport/relay"],
   };
 
   it("carry in a lean client what was imported and nothing else", async () => {
@@ -188,6 +191,14 @@ describe("entry points", () => {
       expect(kept.filter((path) => /ed448\.js$|ml-dsa\.js$|-extras\.ts$/.test(path))).toEqual([]);
     },
   );
+
+  it("have no curve and no ML-KEM with a fetch that is made for the lean one", async () => {
+    const { kept } = await bundled(`import { createFetch } from "./src/http/index.ts";
+      import { clientContext } from "./src/lean.ts";
+      globalThis.keep?.(createFetch, clientContext);`);
+    expect(kept.filter((path) => /^src\/http\//.test(path)).length).toBeGreaterThan(5);
+    expect(kept.filter((path) => /@noble\/(curves|post-quantum)|micro-rsa|causes\.ts$/.test(path))).toEqual([]);
+  });
 
   it("have of these what is imported and nothing else", async () => {
     const { kept } = await bundled(
@@ -235,7 +246,7 @@ describe("errors", () => {
       (name) => name !== "./lean" && /"(\.\.?\/)+explained\.ts"/.test(readFileSync(`${root}${source(name)}`, "utf8")),
     );
     expect(entry).toEqual([".", "./engine", "./pki"]);
-    for (const name of [...entry, "./node", "./tls", "./ca"]) {
+    for (const name of [...entry, "./node", "./tls", "./ca", "./relay"]) {
       expect(sideEffects).toEqual(expect.arrayContaining([`./${source(name)}`, exports[name].default]));
     }
   });

@@ -67,6 +67,15 @@ const EXTRAS = [
       export const open = (stream, options) => connect(stream, { provider, ...options });`,
   },
   { name: "mlKem768", code: CLIENTS[2].code },
+  { name: "webSocketStream()", code: 'export { connect, webSocketStream } from "mutls/lean";' },
+  { name: "viaRelay()", code: 'export { connect, viaRelay } from "mutls/lean";' },
+  {
+    name: "createFetch()",
+    code: `import { createFetch } from "mutls/http";
+      import { clientContext, connect } from "mutls/lean";
+      export { connect };
+      export const fetch = createFetch({ clientContext });`,
+  },
 ];
 
 const sum = async (code, platform) => {
