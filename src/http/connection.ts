@@ -1,5 +1,6 @@
 /** One connection, and the exchanges on it, one after the other. */
 import { utf8 } from "../bytes/bytes.ts";
+import { TlsError } from "../errors.ts";
 import type { TlsSession } from "../transport/session.ts";
 import { bytesOf, ignore } from "../transport/stream.ts";
 import { quietTimers } from "../transport/timers.ts";
@@ -36,6 +37,8 @@ export class HttpConnection {
   #watching: Promise<ReadableStreamReadResult<Uint8Array>> | undefined;
   #failure: { readonly reason: unknown } | undefined;
   #sent = true;
+  /** A byte of the response has come. */
+  #answered = false;
   /** Something has gone out or come in: the wait begins anew. */
   #touch: () => void = ignore;
 
@@ -81,6 +84,7 @@ export class HttpConnection {
    */
   async exchange(request: OutgoingRequest): Promise<Incoming> {
     this.#sent = false;
+    this.#answered = false;
     let refusal: { readonly reason: unknown } | undefined;
     const sending = this.#send(request);
     sending.then(
@@ -96,14 +100,24 @@ export class HttpConnection {
     );
     try {
       const head = await this.#within("headTimeout", () => readHead(this.#source, request.method, this.#limits));
-      if (head === undefined)
-        throw new HttpError("ERR_HTTP_CLOSED", "the server closed the connection without a response");
+      if (head === undefined) throw this.#closed();
       const read = bodyReader(this.#source, head.framing, this.#limits);
       return { head, body: () => this.#within("bodyTimeout", read) };
     } catch (error) {
       this.fail(error);
-      throw refusal?.reason ?? error;
+      throw refusal?.reason ?? (this.#answered || !isCut(error) ? error : this.#closed(error));
     }
+  }
+
+  /** Many servers say nothing when they refuse a certificate, and they judge it after the handshake (RFC 8446 2). */
+  #closed(cause?: unknown): HttpError {
+    const { clientAuthRequested, signatureScheme, psk } = this.#session;
+    const shown = signatureScheme === undefined ? "that it got none" : "this side's";
+    const why =
+      this.used === 0 && clientAuthRequested && psk === undefined
+        ? `: it asked for a certificate, and may have refused ${shown}`
+        : "";
+    return new HttpError("ERR_HTTP_CLOSED", `the server closed the connection without a response${why}`, { cause });
   }
 
   /** True when the next exchange can follow the one whose response has been read to its end. */
@@ -138,6 +152,7 @@ export class HttpConnection {
     this.#watching = undefined;
     const { done, value } = await next;
     this.#touch();
+    this.#answered ||= !done;
     return done ? undefined : value;
   }
 
@@ -184,6 +199,11 @@ class BrokenBody extends Error {
   constructor(cause: unknown) {
     super("the request's body broke", { cause });
   }
+}
+
+/** Without a word: neither an alert nor close_notify. */
+function isCut(error: unknown): boolean {
+  return error instanceof TlsError && error.code === "ERR_SSL_UNEXPECTED_EOF_WHILE_READING";
 }
 
 async function nextOf(reader: ReadableStreamDefaultReader<unknown>): Promise<Uint8Array | undefined> {

@@ -10,7 +10,16 @@
  * Each end may send 65536 bytes before it has been granted more. When both directions are over, either end closes.
  */
 
-/** As it is offered in Sec-WebSocket-Protocol. */
+/**
+ * The relay's subprotocol, as it is offered in Sec-WebSocket-Protocol. A relay of one's own agrees to it, and
+ * {@link webSocketStream} speaks it.
+ *
+ * @example
+ * ```ts
+ * // In Deno: Deno.upgradeWebSocket(request, { protocol: RELAY_PROTOCOL })
+ * console.log(RELAY_PROTOCOL); // relay.mutls.1
+ * ```
+ */
 export const RELAY_PROTOCOL: string = "relay.mutls.1";
 /** How a token is offered beside it, in base64url: a page can send no other header. The answer never names it. */
 export const TOKEN_PREFIX = "token.mutls.";

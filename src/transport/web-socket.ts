@@ -36,7 +36,18 @@ export interface WebSocketStreamOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Why a WebSocket ended, RFC 6455 7.4. It is the `cause` of the `ERR_TLS_TRANSPORT` of a session above it. */
+/**
+ * Why a WebSocket ended, RFC 6455 7.4. It is the `cause` of the `ERR_TLS_TRANSPORT` of a session above it.
+ *
+ * @example
+ * ```ts
+ * import { WebSocket } from "ws"; // browsers, Deno, Bun, Workers and Node 22 have one of their own
+ *
+ * const { readable } = viaRelay(relay, { WebSocket })("elsewhere.example", 443);
+ * const error = await readable.getReader().read().catch((reason: unknown) => reason);
+ * if (error instanceof WebSocketError) console.log(error.closeCode, error.reason); // 4403 elsewhere.example:443 is not allowed
+ * ```
+ */
 export class WebSocketError extends Error {
   override readonly name = "WebSocketError";
   /** 1006: without a closing handshake, and a browser tells no more. 4000 and up: see the relay's table. */

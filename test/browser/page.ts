@@ -1,5 +1,5 @@
 /** A page in Chromium that runs one script and may load nothing else. */
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Browser, chromium } from "playwright-core";
 
@@ -26,17 +26,31 @@ export interface Served {
   close(): Promise<void>;
 }
 
+/** What a page may reach besides its script. */
+export interface Reach {
+  /** A source for `connect-src`. */
+  readonly connect: string;
+  /** Port of the page. Default: a free one. */
+  readonly port?: number;
+  /** Answers what is neither the page nor its script; false where it is no such thing. */
+  handle?(request: IncomingMessage, response: ServerResponse): boolean;
+}
+
 /** Serves a page with `script`, and starts the browser. */
-export async function servePage(script: string): Promise<Served> {
+export async function servePage(
+  script: string,
+  { connect = "'none'", port = 0, handle }: Partial<Reach> = {},
+): Promise<Served> {
   const server: Server = createServer((request, response) => {
+    if (handle?.(request, response)) return;
     const isScript = request.url === "/main.js";
-    response.setHeader("Content-Security-Policy", POLICY);
+    response.setHeader("Content-Security-Policy", `${POLICY}; connect-src ${connect}`);
     response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
     response.end(
       isScript ? script : '<!doctype html><title>mutls</title><script type="module" src="/main.js"></script>',
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   const browser = await launch();
   return {
     browser,

@@ -93,6 +93,8 @@ function published(code: string, up: string): string {
 /** The file whose export an example means: its own, then an entry point's, then the only one of that name. */
 function declaring(name: string, path: string): string | undefined {
   const files = [...declarations()].filter(([, names]) => names.has(name)).map(([file]) => file);
+  // What the platform has, too, is the platform's everywhere but in its own folder.
+  if (name in globalThis) return files.find((file) => path.startsWith(file.slice(0, file.lastIndexOf("/") + 1)));
   const entry = path.startsWith("src/node/") ? "src/node/index.ts" : "src/index.ts";
   return files.find((file) => file === path) ?? files.find((file) => file === entry) ?? files[0];
 }

@@ -1,12 +1,18 @@
 /** What examples may use without making it: certificates, a server to talk to, and a way to hold them to their claims. */
+import { createServer, type Server } from "node:https";
+import { type AddressInfo, connect as connectTcp } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { expect } from "vitest";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { accept, type ByteStream, clientContext, memoryPair } from "../../src/index.ts";
-import { serve, type TlsServer } from "../../src/node/index.ts";
+import { serve, socketStream, type TlsServer } from "../../src/node/index.ts";
 import { createThrowawayAuthority, type IssuedIdentity, type ThrowawayAuthority } from "../../src/pki/index.ts";
+import { type ListeningRelay, serveRelay } from "../../src/relay/index.ts";
 
 let made: Promise<{ readonly authority: ThrowawayAuthority; readonly identity: IssuedIdentity }> | undefined;
-const servers: TlsServer[] = [];
+let echo: Promise<TlsServer> | undefined;
+const relays: ListeningRelay[] = [];
+let site: Promise<Server> | undefined;
 
 function material() {
   made ??= (async () => {
@@ -21,6 +27,31 @@ async function serverOptions() {
   const { authority, identity } = await material();
   const { certificatePem: cert, privateKeyPem: key } = identity;
   return { identities: [{ cert, key }], clientAuth: "optional", trust: authority.certificatePem } as const;
+}
+
+function echoing(): Promise<TlsServer> {
+  echo ??= (async () => {
+    const options = { host: "localhost", ...(await serverOptions()) };
+    return serve(options, ({ readable, writable }) => readable.pipeTo(writable));
+  })();
+  return echo;
+}
+
+function website(): Promise<Server> {
+  site ??= (async () => {
+    const { authority, identity } = await material();
+    const { certificatePem: cert, privateKeyPem: key } = identity;
+    const server = createServer({ cert, key, ca: authority.certificatePem, requestCert: true }, (request, response) => {
+      response.end(`hello ${(request.socket as TLSSocket).getPeerCertificate().subject.CN}`);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
+    return server;
+  })();
+  return site;
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
 }
 
 export const prelude = {
@@ -40,13 +71,19 @@ export const prelude = {
     session.then(({ readable, writable }) => readable.pipeTo(writable)).catch(() => {});
     return near;
   },
-  /** Such a server's on localhost. */
-  port: async (): Promise<number> => {
-    const options = { host: "localhost", ...(await serverOptions()) };
-    const server = await serve(options, ({ readable, writable }) => readable.pipeTo(writable));
-    servers.push(server);
-    return server.port;
+  /** Of an HTTPS server that wants certificates, and greets. */
+  origin: async () => `https://localhost:${portOf(await website())}`,
+  /** Leads to any port of this machine. */
+  open: async () => (_host: string, port: number) => socketStream(connectTcp({ host: "localhost", port })),
+  /** Of a relay to all of these. */
+  relay: async () => {
+    const ports = [(await echoing()).port, portOf(await website())];
+    const relay = await serveRelay({ allow: ports.map((port) => `localhost:${port}`) });
+    relays.push(relay);
+    return `ws://localhost:${relay.port}/`;
   },
+  /** Such a server's on localhost. */
+  port: async (): Promise<number> => (await echoing()).port,
   clientHello: async (): Promise<Uint8Array> => {
     const engine = clientContext({
       provider: nobleProvider,
@@ -68,6 +105,8 @@ export const prelude = {
 
   /** After the last example. */
   async stop(): Promise<void> {
-    await Promise.all(servers.map((server) => server.close(true)));
+    await Promise.all([(await echo)?.close(true), ...relays.map((relay) => relay.close())]);
+    (await site)?.close();
+    (await site)?.closeAllConnections();
   },
 };

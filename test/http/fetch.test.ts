@@ -223,6 +223,32 @@ describe("fetch", () => {
       expect(there.dialed).toHaveLength(1);
     });
 
+    it.each([
+      ["this side's", {}, {}],
+      ["that it got none", { identities: [] }, { clientAuth: "optional" as const }],
+    ])("may be why a server closes without a word: %s", async (shown, options, server) => {
+      for (const how of ["abort", "close"] as const) {
+        const there = site(
+          p,
+          async ({ session }) => void session[how](),
+          { tls: { ...as(p, "client"), ...options } },
+          server,
+        );
+        const error = await failed(there.fetch(URL_));
+        expect(error).toMatchObject({
+          code: "ERR_HTTP_CLOSED",
+          message: expect.stringContaining(`may have refused ${shown}`),
+        });
+      }
+      const unasked = site(p, async ({ session }) => session.abort(), {}, { clientAuth: "off" });
+      const error = await failed(unasked.fetch(URL_));
+      expect(error).toMatchObject({
+        code: "ERR_HTTP_CLOSED",
+        message: "the server closed the connection without a response",
+      });
+      expect(error).toMatchObject({ cause: { code: "ERR_SSL_UNEXPECTED_EOF_WHILE_READING" } });
+    });
+
     it("is not shown where credentials are omitted", async () => {
       const there = site(p, answering(ok("")), {}, { clientAuth: "optional" });
       await there.fetch(URL_, { credentials: "omit" });

@@ -61,8 +61,17 @@ export interface Served {
 }
 
 /** `mutls serve --port 0` with these flags besides. */
-export async function served(args: readonly string[]): Promise<Served> {
-  const child = start(["serve", "--port", "0", ...args]);
+export function served(args: readonly string[]): Promise<Served> {
+  return listening(["serve", "--port", "0", ...args]);
+}
+
+/** `mutls relay` on a free port with these flags besides. */
+export function relaying(args: readonly string[]): Promise<Served> {
+  return listening(["relay", "--listen", "127.0.0.1:0", ...args]);
+}
+
+async function listening(args: readonly string[]): Promise<Served> {
+  const child = start(args);
   const end = finished(child);
   let said = "";
   child.stderr?.on("data", (chunk: Buffer) => {
@@ -71,10 +80,13 @@ export async function served(args: readonly string[]): Promise<Served> {
   const port = await new Promise<number>((resolve, reject) => {
     child.stdout?.once("data", (line: Buffer) => {
       const match = /^listening on 127\.0\.0\.1:(\d+)\n$/.exec(line.toString());
-      if (match === null) reject(new Error(`serve said ${line}`));
+      if (match === null) reject(new Error(`${args[0]} said ${line}`));
       else resolve(Number(match[1]));
     });
-    void end.then(({ status, stderr }) => reject(new Error(`serve ended with status ${status}: ${stderr}`)), reject);
+    void end.then(
+      ({ status, stderr }) => reject(new Error(`${args[0]} ended with status ${status}: ${stderr}`)),
+      reject,
+    );
   });
   return {
     port,
@@ -85,7 +97,7 @@ export async function served(args: readonly string[]): Promise<Served> {
           if (pattern.test(said)) resolve();
         };
         child.stderr?.on("data", check);
-        child.once("close", () => reject(new Error(`serve never said ${pattern}: ${said}`)));
+        child.once("close", () => reject(new Error(`${args[0]} never said ${pattern}: ${said}`)));
         check();
       }),
     signal: (name) => void child.kill(name),

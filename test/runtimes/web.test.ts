@@ -1,0 +1,109 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ListeningRelay, serveRelay } from "../../src/relay/index.ts";
+import { missing } from "../support/needs.ts";
+import { bundle } from "./bundle.ts";
+import { createMaterial } from "./material.ts";
+import { endTalkers, talk } from "./peers.ts";
+import type { Visited } from "./web.ts";
+
+/** fetch through a relay to node:https, in every runtime that has a WebSocket of its own. */
+
+const RUNTIMES: readonly (readonly [name: string, variable: string, ...args: string[]])[] = [
+  ["Node 22", "MUTLS_NODE22"],
+  ["Node 24", "MUTLS_NODE24"],
+  ["Node 26", "MUTLS_NODE26"],
+  ["Deno", "MUTLS_DENO", "run", "--quiet", "--no-config", "--allow-all"],
+  ["Bun", "MUTLS_BUN", "run"],
+];
+
+let folder: string;
+let material: Awaited<ReturnType<typeof createMaterial>>;
+let site: Server;
+let relay: ListeningRelay;
+let address: string;
+let url: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "mutls-runtimes-web-"));
+  material = await createMaterial();
+  site = createServer({ ...material.server["P-256"], ca: material.ca, requestCert: true }, (request, response) => {
+    if (request.url === "/echo") request.pipe(response);
+    else response.end(`hello ${(request.socket as TLSSocket).getPeerCertificate().subject.CN}`);
+  });
+  await new Promise<void>((resolve) => site.listen(0, "127.0.0.1", resolve));
+  const { port } = site.address() as AddressInfo;
+  relay = await serveRelay({ allow: [`localhost:${port}`], origins: ["*"] });
+  address = `ws://127.0.0.1:${relay.port}/`;
+  url = `https://localhost:${port}/`;
+  writeFileSync(join(folder, "material.json"), JSON.stringify(material), { mode: 0o600 });
+  writeFileSync(join(folder, "main.mjs"), await bundle("test/runtimes/web-main.ts", "node"));
+  writeFileSync(
+    join(folder, "worker.mjs"),
+    await bundle("test/runtimes/workerd-web-main.ts", "browser", ["cloudflare:*"]),
+  );
+});
+
+afterAll(async () => {
+  endTalkers();
+  await relay?.close();
+  site?.closeAllConnections();
+  site?.close();
+  rmSync(folder, { recursive: true });
+});
+
+const expected = () => ({
+  status: 200,
+  url,
+  text: "hello client P-256",
+  echoed: 300_000,
+  // node:https sends no alert: it closes.
+  refused: "ERR_HTTP_CLOSED",
+});
+
+for (const [name, variable, ...args] of RUNTIMES) {
+  const command = process.env[variable] ?? "";
+  it.skipIf(missing(`${variable}, ${name}`, existsSync(command)))(`${name} fetches through a relay`, async () => {
+    const script = [join(folder, "main.mjs"), join(folder, "material.json"), address, url];
+    const runtime = talk(command, [...args, ...script]);
+    expect(await runtime.next<Visited>()).toEqual(expected());
+    // Nothing keeps it.
+    expect(await runtime.rest()).toEqual([]);
+  });
+}
+
+const workerd = process.env.MUTLS_WORKERD ?? "";
+
+describe.skipIf(missing("MUTLS_WORKERD, workerd", existsSync(workerd)))("workerd", () => {
+  it("fetches through a relay", async () => {
+    writeFileSync(join(folder, "workerd.capnp"), CONFIG);
+    const { port } = await talk(workerd, ["serve", join(folder, "workerd.capnp"), "--control-fd=3"], 3).next<{
+      port: number;
+    }>();
+    const query = new URLSearchParams({ relay: address, url });
+    const response = await fetch(`http://127.0.0.1:${port}/?${query}`, {
+      method: "POST",
+      body: JSON.stringify(material),
+    });
+    expect(await response.json()).toEqual(expected());
+  });
+});
+
+const CONFIG = `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "internet", network = (allow = ["local"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+const worker :Workerd.Worker = (
+  modules = [(name = "worker", esModule = embed "worker.mjs")],
+  compatibilityDate = "2026-01-01",
+);
+`;
