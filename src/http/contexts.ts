@@ -28,6 +28,8 @@ const CREDENTIALS = [
 ] as const;
 /** What concerns one connection, of which several requests know nothing. */
 const NOT_HERE = ["signal", "earlyData"] as const;
+/** Hosts for which one options object is kept prepared. */
+const MAX_HOSTS = 64;
 const ALPN = "http/1.1";
 
 export class Contexts {
@@ -55,7 +57,11 @@ export class Contexts {
     this.#made.set(tls, known);
     const key = `${credentials} ${host}`;
     const made = known.get(key) ?? this.#make(tls, host, credentials);
+    // To its end as the one used last; servers choose hosts, too, by redirects.
+    known.delete(key);
     known.set(key, made);
+    const [oldest] = known.keys();
+    if (known.size > MAX_HOSTS && oldest !== undefined) known.delete(oldest);
     return made;
   }
 

@@ -1,7 +1,7 @@
 /** A standard Response of what has come: its body is read as it is asked for. */
 import { ignore } from "../transport/stream.ts";
 import type { BodyReader } from "./body.ts";
-import { HttpError } from "./errors.ts";
+import { HttpError, invalid } from "./errors.ts";
 import { listed, type ResponseHead } from "./head.ts";
 
 /** What becomes of a body. */
@@ -28,12 +28,11 @@ export function responseOf(
   for (const [name, value] of fields) headers.append(name, value);
   const empty = framing.type === "length" && framing.length === 0;
   if (empty) complete();
-  const stream = empty ? null : decoded(body, complete, abandon, head);
-  const response = new Response(status === 204 || status === 205 || status === 304 ? null : stream, {
-    status,
-    statusText: reason,
-    headers,
-  });
+  // No Response has a body with these, whatever is sent after 205.
+  const bodiless = status === 204 || status === 205 || status === 304;
+  if (bodiless && !empty) abandon(invalid(`a body with status ${status}`));
+  const stream = empty || bodiless ? null : decoded(body, complete, abandon, head);
+  const response = new Response(stream, { status, statusText: reason, headers });
   // No constructor sets these.
   Object.defineProperties(response, { url: { value: url }, redirected: { value: redirected } });
   return response;

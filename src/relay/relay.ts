@@ -90,6 +90,8 @@ const RANGES: Readonly<Record<keyof typeof DEFAULTS, readonly [number, number]>>
 const OTHERS: readonly string[] = ["allow", "origins", "token", "resolve", "onConnection"];
 /** Bytes of a message besides what it carries. */
 const OVERHEAD = 16;
+/** Bytes that wait for a client before its pings are not answered any more (RFC 6455 5.5.3 wants the last one's answer). */
+const MAX_PONGS = 0x10000;
 /** ms for closing handshakes when the relay closes. */
 const GRACE = 2000;
 
@@ -137,6 +139,8 @@ class Relaying implements Relay {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      // By itself it would answer however much waits already.
+      autoPong: false,
       maxPayload: this.#limits.maxQueued + OVERHEAD,
       handleProtocols: () => RELAY_PROTOCOL,
     });
@@ -257,6 +261,9 @@ class Carried {
     const { maxQueued, handshakeTimeout, maxLifetime } = this.#limits;
     const bytes = { up: 0, down: 0 };
     let address: string | undefined;
+    this.#socket.on("ping", (data) => {
+      if (this.#socket.bufferedAmount < MAX_PONGS) this.#socket.pong(data);
+    });
     const gone = new Promise<number>((resolve) => this.#socket.once("close", resolve));
     const near = webSocketStream(this.#socket, { highWaterMark: maxQueued, signal });
     const late = new RelayEnd(RelayCode.timeout, `no connection in ${handshakeTimeout} ms`);

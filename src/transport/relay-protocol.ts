@@ -32,8 +32,9 @@ const CREDIT = 2;
 const MAX_DATA = 0xffff;
 const CREDIT_LENGTH = 5;
 const MAX_CREDIT = 0x7fffffff;
-/** Without the subprotocol: bytes of one message, and bytes that wait in the WebSocket before its writer has to. */
+/** Bytes of one message without the subprotocol. */
 const MAX_MESSAGE = 0x10000;
+/** Bytes that wait in the WebSocket before its writer has to. */
 const MAX_BUFFERED = 0x40000;
 
 /** What a message is. */
@@ -51,9 +52,11 @@ interface Sender {
 export interface Direction {
   /** Bytes that may be unread. */
   readonly limit: number;
-  /** The other end is held back by what it was granted, and so is this one. */
+  /** The other end is held back by what it was granted. */
   readonly held: boolean;
   readonly mayWrite: boolean;
+  /** What keeps from writing is what waits in the WebSocket, which does not tell when it has gone. */
+  readonly crowded: boolean;
   /** @param over - The end has come. */
   take(message: Uint8Array, over: boolean): Taken;
   /** So many bytes have been read. */
@@ -74,8 +77,12 @@ export class PlainDirection implements Direction {
     this.limit = limit;
   }
 
+  get crowded(): boolean {
+    return isCrowded(this.#socket);
+  }
+
   get mayWrite(): boolean {
-    return (this.#socket.bufferedAmount ?? 0) < MAX_BUFFERED;
+    return !this.crowded;
   }
 
   take(message: Uint8Array): Taken {
@@ -112,8 +119,13 @@ export class RelayDirection implements Direction {
     if (limit > BASE_CREDIT) this.#grant(limit - BASE_CREDIT);
   }
 
+  /** Credit alone would let an end that grants much and reads nothing fill this one's memory. */
+  get crowded(): boolean {
+    return this.#credit > 0 && isCrowded(this.#socket);
+  }
+
   get mayWrite(): boolean {
-    return this.#credit > 0;
+    return this.#credit > 0 && !this.crowded;
   }
 
   take(message: Uint8Array, over: boolean): Taken {
@@ -158,6 +170,10 @@ export class RelayDirection implements Direction {
     new DataView(message.buffer).setUint32(1, length);
     this.#socket.send(message);
   }
+}
+
+function isCrowded({ bufferedAmount = 0 }: Sender): boolean {
+  return bufferedAmount >= MAX_BUFFERED;
 }
 
 function broken(reason: string): Taken {

@@ -67,6 +67,8 @@ const CloseCode = { normal: 1000, aborted: 4000, protocol: 4001, unread: 4002 } 
 
 /** ms between looks at what waits: a WebSocket does not tell when it has sent it. */
 const LOOK = 5;
+/** Bytes of an array that short messages share. */
+const SHARED = 4096;
 const DEFAULT_CREDIT = 0x100000;
 const DEFAULT_UNREAD = 0x1000000;
 const CONNECTING = 0;
@@ -75,8 +77,8 @@ const OPEN = 1;
 /**
  * A WebSocket, connected or connecting, as a byte stream. Messages are binary; a text message is an error and ends it.
  *
- * Writing waits while too much is on its way: what the other end has granted under the relay's subprotocol, else 256 KiB of
- * `bufferedAmount`. A WebSocket cannot end one direction alone. Under the subprotocol a message says it; without, closing
+ * Writing waits while too much is on its way: what the other end has granted under the relay's subprotocol, and 256 KiB
+ * of `bufferedAmount`. A WebSocket cannot end one direction alone. Under the subprotocol a message says it; without, closing
  * the writable says nothing until the readable is over, for TLS has close_notify of its own.
  *
  * Either stream fails with a {@link WebSocketError} when the WebSocket ends otherwise than with code 1000, or 1005; under the
@@ -121,6 +123,8 @@ class SocketStreams implements ByteStream {
   #writing!: WritableStreamDefaultController;
   /** What has come and nobody has read. */
   readonly #queue: Uint8Array[] = [];
+  /** The last of them, where it is made of several messages. */
+  #shared: Uint8Array | undefined;
   #unread = 0;
   #paused = false;
   #discarding = false;
@@ -212,7 +216,7 @@ class SocketStreams implements ByteStream {
       this.#direction?.consumed(bytes.length);
       return;
     }
-    this.#queue.push(bytes);
+    this.#enqueue(bytes);
     this.#unread += bytes.length;
     const { limit = 0 } = this.#direction ?? {};
     if (this.#unread > limit) {
@@ -230,6 +234,20 @@ class SocketStreams implements ByteStream {
       this.#socket.pause();
     }
     this.#wakeReader();
+  }
+
+  /** Short messages that wait share an array: one of its own costs more than what is in it. */
+  #enqueue(bytes: Uint8Array): void {
+    const last = this.#queue.at(-1);
+    if (last === undefined || last.length + bytes.length > SHARED) {
+      this.#queue.push(bytes);
+      return;
+    }
+    const own = last === this.#shared ? new Uint8Array(last.buffer) : new Uint8Array(SHARED);
+    if (last !== this.#shared) own.set(last);
+    own.set(bytes, last.length);
+    this.#shared = own.subarray(0, last.length + bytes.length);
+    this.#queue[this.#queue.length - 1] = this.#shared;
   }
 
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
@@ -275,7 +293,7 @@ class SocketStreams implements ByteStream {
   async #waitForRoom(): Promise<void> {
     while (!this.#over && !this.#direction?.mayWrite) {
       await new Promise<void>((resolve) => {
-        const timer = this.#direction?.held ? undefined : setTimeout(resolve, LOOK);
+        const timer = this.#direction?.crowded ? setTimeout(resolve, LOOK) : undefined;
         this.#room = () => {
           clearTimeout(timer);
           resolve();

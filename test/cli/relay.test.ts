@@ -12,8 +12,8 @@ afterEach(async () => {
   for (const relay of ended.splice(0)) await relay.stop();
 });
 
-async function relaying(args: readonly string[]): Promise<Served> {
-  const relay = await relayed(args);
+async function relaying(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Served> {
+  const relay = await relayed(args, env);
   ended.push(relay);
   return relay;
 }
@@ -56,6 +56,14 @@ describe("mutls relay", () => {
     );
     const { status, stdout } = await relay.stop();
     expect([status, String(stdout)]).toEqual([0, `listening on 127.0.0.1:${relay.port}\n`]);
+  });
+
+  it("takes the token from the environment, which other users do not see", async () => {
+    const relay = await relaying(["--allow", `localhost:${server.port}`], { MUTLS_RELAY_TOKEN: "s3cret" });
+    const url = `https://localhost:${server.port}/`;
+    await expect(fetching(relay)(url, { tls: tls("client") })).rejects.toMatchObject({ cause: { closeCode: 1006 } });
+    await relay.says(/no token, or another \(401\)/);
+    expect((await fetching(relay, "s3cret")(url, { tls: tls("client") })).status).toBe(200);
   });
 
   it("ends its connections in order at SIGTERM", async () => {

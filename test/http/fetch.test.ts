@@ -343,6 +343,18 @@ describe("fetch", () => {
       );
     });
 
+    it("after 205 is nobody's, and its connection is not used again", async () => {
+      const there = site(
+        p,
+        answering(({ path }) => (path === "/" ? ok("no").replace("200", "205") : ok("fine"))),
+      );
+      const response = await there.fetch(URL_);
+      expect([response.status, response.body]).toEqual([205, null]);
+      expect(await (await there.fetch(`${URL_}b`)).text()).toBe("fine");
+      expect(there.dialed).toHaveLength(2);
+      there.fetch.close();
+    });
+
     it("of HEAD, 204 and 304 is none", async () => {
       const there = site(
         p,

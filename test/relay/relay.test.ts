@@ -186,6 +186,44 @@ describe("a relay", () => {
     expect(received).toBe(0x1800000);
   });
 
+  it("holds no more than it may for a client that grants much and reads nothing, or pings without end", async () => {
+    const url = await start();
+    const client = new WebSocket(`${url}?to=localhost:${port}`, [RELAY_PROTOCOL]);
+    await once(client, "open");
+    const socket = await taken();
+    const grant = new Uint8Array(5);
+    grant[0] = 2;
+    new DataView(grant.buffer).setUint32(1, 0x7ffe0000);
+    client.send(grant);
+    client.pause();
+    let sent = 0;
+    const fill = () => {
+      while (sent < 0x4000000) {
+        sent += 0x10000;
+        if (!socket.write(new Uint8Array(0x10000))) return void socket.once("drain", fill);
+      }
+    };
+    fill();
+    expect(await still(() => sent)).toBeLessThan(0x1800000);
+    // Each would be answered, if there were room.
+    for (let pings = 0; pings < 20_000; pings++) client.ping(new Uint8Array(125));
+    await still(() => client.bufferedAmount);
+    let pongs = 0;
+    client.on("pong", () => pongs++);
+    client.resume();
+    await still(() => pongs);
+    expect(pongs).toBeLessThan(20_000);
+    client.terminate();
+  });
+
+  it("answers pings", async () => {
+    const client = new WebSocket(`${await start()}?to=localhost:${port}`, [RELAY_PROTOCOL]);
+    await once(client, "open");
+    client.ping("are you there?");
+    expect(String((await once(client, "pong"))[0])).toBe("are you there?");
+    client.close();
+  });
+
   it("lets go of the server when the client goes, and of the client when the server does", async () => {
     const url = await start();
     const first = through(url);

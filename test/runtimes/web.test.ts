@@ -1,16 +1,19 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
 import { type ListeningRelay, serveRelay } from "../../src/relay/index.ts";
 import { missing } from "../support/needs.ts";
 import { bundle } from "./bundle.ts";
 import { createMaterial } from "./material.ts";
 import { endTalkers, talk } from "./peers.ts";
-import type { Visited } from "./web.ts";
+import { type Visited, visit } from "./web.ts";
 
 /** fetch through a relay to node:https, in every runtime that has a WebSocket of its own. */
 
@@ -77,14 +80,48 @@ for (const [name, variable, ...args] of RUNTIMES) {
   });
 }
 
+/** README's relays of ten lines, in the language of each runtime, with another target and origin. */
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const relays = [...readme.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
+
+async function readmeRelay(mark: string, imports: string): Promise<string> {
+  const code = relays.find((block) => block.includes(mark)) ?? "";
+  const port = (site.address() as AddressInfo).port;
+  const placed = code
+    .replaceAll('"device.example:443"', `"localhost:${port}"`)
+    .replaceAll('hostname: "device.example", port: 443', `hostname: "localhost", port: ${port}`)
+    .replaceAll('"https://app.example"', "null");
+  const { outputFiles } = await build({
+    stdin: { contents: `${imports}\n${placed}`, resolveDir: fileURLToPath(new URL("../../", import.meta.url)) },
+    bundle: true,
+    write: false,
+    format: "esm",
+    external: ["cloudflare:*"],
+    logLevel: "error",
+  });
+  return (outputFiles[0] as { text: string }).text;
+}
+
+const deno = process.env.MUTLS_DENO ?? "";
+
+describe.skipIf(missing("MUTLS_DENO, Deno", existsSync(deno)))("README's relay in Deno", () => {
+  it("leads to a server", async () => {
+    const script = join(folder, "relay.mjs");
+    const imports = 'import { connectionStream, RELAY_PROTOCOL, webSocketStream } from "mutls";';
+    const code = await readmeRelay("Deno.serve(", imports);
+    const listening = "{ port: 0, onListen: ({ port }) => console.log(JSON.stringify({ port })) }, ";
+    writeFileSync(script, code.replace("Deno.serve(", `Deno.serve(${listening}`));
+    const running = talk(deno, ["run", "--quiet", "--no-config", "--allow-all", script]);
+    const { port } = await running.next<{ port: number }>();
+    expect(await visit(material, `ws://127.0.0.1:${port}/`, url, WebSocket)).toEqual(expected());
+  });
+});
+
 const workerd = process.env.MUTLS_WORKERD ?? "";
 
 describe.skipIf(missing("MUTLS_WORKERD, workerd", existsSync(workerd)))("workerd", () => {
   it("fetches through a relay", async () => {
-    writeFileSync(join(folder, "workerd.capnp"), CONFIG);
-    const { port } = await talk(workerd, ["serve", join(folder, "workerd.capnp"), "--control-fd=3"], 3).next<{
-      port: number;
-    }>();
+    const { port } = await workerdPort();
     const query = new URLSearchParams({ relay: address, url });
     const response = await fetch(`http://127.0.0.1:${port}/?${query}`, {
       method: "POST",
@@ -93,6 +130,21 @@ describe.skipIf(missing("MUTLS_WORKERD, workerd", existsSync(workerd)))("workerd
     expect(await response.json()).toEqual(expected());
   });
 });
+
+describe.skipIf(missing("MUTLS_WORKERD, workerd", existsSync(workerd)))("README's relay in workerd", () => {
+  it("leads to a server", async () => {
+    const imports =
+      'import { connect } from "cloudflare:sockets";\nimport { RELAY_PROTOCOL, webSocketStream } from "mutls";';
+    writeFileSync(join(folder, "worker.mjs"), await readmeRelay("WebSocketPair", imports));
+    const { port } = await workerdPort();
+    expect(await visit(material, `ws://127.0.0.1:${port}/`, url, WebSocket)).toEqual(expected());
+  });
+});
+
+function workerdPort(): Promise<{ port: number }> {
+  writeFileSync(join(folder, "workerd.capnp"), CONFIG);
+  return talk(workerd, ["serve", join(folder, "workerd.capnp"), "--control-fd=3"], 3).next();
+}
 
 const CONFIG = `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (

@@ -1,6 +1,6 @@
 /** fetch through a relay with whatever WebSocket the runtime has. */
 import { createFetch } from "../../src/http/index.ts";
-import { clientContext, viaRelay } from "../../src/index.ts";
+import { clientContext, viaRelay, type WebSocketConstructor } from "../../src/index.ts";
 import { describe, type Material } from "./core.ts";
 
 /** What it came to. */
@@ -15,8 +15,14 @@ export interface Visited {
   readonly error?: string;
 }
 
-export async function visit(material: Material, relay: string, url: string): Promise<Visited> {
-  const fetch = createFetch({ clientContext: (options) => clientContext(options), connect: viaRelay(relay) });
+export async function visit(
+  material: Material,
+  relay: string,
+  url: string,
+  WebSocket?: WebSocketConstructor,
+): Promise<Visited> {
+  const connect = viaRelay(relay, { WebSocket });
+  const fetch = createFetch({ clientContext: (options) => clientContext(options), connect });
   const tls = { trust: material.ca, identities: [material.client["P-256"]] };
   try {
     const response = await fetch(url, { tls });

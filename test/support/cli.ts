@@ -66,12 +66,12 @@ export function served(args: readonly string[]): Promise<Served> {
 }
 
 /** `mutls relay` on a free port with these flags besides. */
-export function relaying(args: readonly string[]): Promise<Served> {
-  return listening(["relay", "--listen", "127.0.0.1:0", ...args]);
+export function relaying(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Served> {
+  return listening(["relay", "--listen", "127.0.0.1:0", ...args], env);
 }
 
-async function listening(args: readonly string[]): Promise<Served> {
-  const child = start(args);
+async function listening(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Served> {
+  const child = start(args, env);
   const end = finished(child);
   let said = "";
   child.stderr?.on("data", (chunk: Buffer) => {

@@ -208,6 +208,34 @@ describe("a WebSocket as a byte stream", () => {
     expect(await readFailure(stream)).toMatchObject({ closeCode: 4002, reason: expect.stringContaining("65536") });
   });
 
+  it("gathers short messages that nobody has read", async () => {
+    const [stream, socket] = await open();
+    const data = pattern(20_000);
+    for (let at = 0; at < data.length; at += 7) socket.send(data.subarray(at, at + 7));
+    socket.close(1000);
+    await once(socket, "close");
+    const reader = stream.readable.getReader();
+    const chunks: Uint8Array[] = [];
+    for (let next = await reader.read(); !next.done; next = await reader.read()) chunks.push(next.value);
+    expect(Buffer.compare(concat(...chunks), data)).toBe(0);
+    expect(chunks.length).toBeLessThan(10);
+  });
+
+  it("keeps what has been read as it was, whatever comes behind it", async () => {
+    const [stream, socket] = await open();
+    const reader = stream.readable.getReader();
+    const send = async (...messages: string[]) => {
+      for (const message of messages) socket.send(utf8(message));
+      socket.ping();
+      await once(socket, "pong");
+    };
+    await send("a", "b", "c");
+    const { value: first } = await reader.read();
+    await send("d", "e");
+    const { value: second } = await reader.read();
+    expect([String.fromCharCode(...(first ?? [])), String.fromCharCode(...(second ?? []))]).toEqual(["abc", "de"]);
+  });
+
   it("refuses what it cannot use", () => {
     const socket = { readyState: 0 } as WebSocketLike;
     expect(() => webSocketStream(socket, { highWaterMark: 65_535 })).toThrow("highWaterMark 65535");
