@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const { exports, sideEffects } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
 
 /** For Node alone. */
-const NODE_ONLY = ["./node", "./tls", "./ca", "./relay", "./package.json"];
+const NODE_ONLY = ["./node", "./tls", "./ca", "./gateway", "./relay", "./package.json"];
 const entries = Object.keys(exports).filter((name) => !NODE_ONLY.includes(name));
 
 /** Conditions with which bundlers for each platform resolve packages. */

@@ -49,6 +49,7 @@ const PACKAGES: readonly { readonly name: RegExp; readonly folders: readonly str
 const NODE_BUILTINS = [
   /^node\//,
   /^relay\//,
+  /^gateway\/node\//,
   /^crypto\/node[^/]*\.ts$/,
   /^cli\//,
   /^transport\/node[^/]*\.ts$/,
