@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: async () => (await import("./verify.ts")).verifyCommand,
   bench: async () => (await import("./bench.ts")).benchCommand,
   relay: async () => (await import("./relay.ts")).relayCommand,
+  gateway: async () => (await import("./gateway.ts")).gatewayCommand,
 };
 /** For `npm start`; in no help. */
 const HIDDEN: typeof COMMANDS = { demo: async () => (await import("./demo.ts")).demoCommand };

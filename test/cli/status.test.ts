@@ -123,7 +123,6 @@ describe("exit statuses", () => {
   });
 
   it.each([
-    ...["gateway"].map((name) => [[name, "--x"], `mutls ${name} is not supported yet`] as const),
     [["conect"], "did you mean connect?"],
     [["inspect", "--x"], "mutls inspect has no flag --x"],
     [["connect", "localhost:1", "--nosuch"], "mutls connect has no flag --nosuch"],

@@ -111,9 +111,10 @@ export function gatewayMetrics(): GatewayMetrics {
     "When the certificates shown to clients expire.",
     ["name", "index"],
     looked((from) =>
-      from
-        .certificates()
-        .map(({ name, notAfter }, index) => ({ labels: { name, index: String(index) }, value: notAfter / 1000 })),
+      from.expiries().certificates.map(({ name, notAfter }, index) => ({
+        labels: { name, index: String(index) },
+        value: notAfter / 1000,
+      })),
     ),
   );
   registry.gauge(

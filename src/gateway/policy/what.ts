@@ -39,7 +39,7 @@ const KEYS: Readonly<
   path: { check: patternFault, matching: pathPattern },
   host: {
     check: (text) =>
-      isDomainName(text.replace(/^\*\./, "")) || /^(\d+\.){3}\d+$|^\[[0-9a-f:.]+\]$/.test(text)
+      isDomainName(text.toLowerCase().replace(/^\*\./, "")) || /^(\d+\.){3}\d+$|^\[[0-9a-f:.]+\]$/i.test(text)
         ? text === text.toLowerCase()
           ? undefined
           : "is written in lower case"

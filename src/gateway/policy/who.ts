@@ -172,7 +172,7 @@ function spiffePattern(pattern: string): (id: string) => boolean {
 }
 
 function dnsFault(text: string): string | undefined {
-  return isDomainName(text.replace(/^\*\./, "")) ? undefined : "is no DNS name";
+  return isDomainName(text.toLowerCase().replace(/^\*\./, "")) ? undefined : "is no DNS name";
 }
 
 /** RFC 5280 7.5: the local part as it is. */
