@@ -1,7 +1,7 @@
 /** A gateway with a server behind it, clients, and all that both have been told. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server as TcpServer } from "node:net";
 import { latin1, utf8 } from "../../src/bytes/bytes.ts";
 import {
   auditLog,
@@ -70,7 +70,7 @@ const echo: Handler = (request, response, body) => {
   response.end(JSON.stringify({ method: request.method, url: request.url, body }));
 };
 
-export async function listening(server: Server): Promise<number> {
+export async function listening(server: TcpServer): Promise<number> {
   server.listen(0, HOST);
   await once(server, "listening");
   return (server.address() as AddressInfo).port;
@@ -79,8 +79,8 @@ export async function listening(server: Server): Promise<number> {
 /** @param behind - Answers once it has all of a request; or a whole server. */
 export async function makeWorld(
   cast: Cast,
-  options: Partial<GatewayOptions> = {},
-  behind: Handler | Server = echo,
+  options: Partial<Omit<GatewayOptions, "tls"> & { tls: Partial<GatewayOptions["tls"]> }> = {},
+  behind: Handler | Server | TcpServer = echo,
 ): Promise<World> {
   const seen: { request: IncomingMessage; body: string }[] = [];
   const audit: Line[] = [];
@@ -115,7 +115,7 @@ export async function makeWorld(
     audit: log,
     metrics,
     ...options,
-    tls: { identities: [pemOf(cast.server)], trust: authority.certificatePem, clientAuth: "on", ...options.tls },
+    tls: { trust: authority.certificatePem, clientAuth: "on", ...options.tls, identities: [pemOf(cast.server)] },
   });
   const open = (who: IssuedIdentity | undefined, more: Partial<ConnectOptions> = {}) =>
     connect({
@@ -142,7 +142,7 @@ export async function makeWorld(
         waiting.add(look);
         look();
       }),
-    connect: (who = cast.alice, more) => open(who, more),
+    connect: (who = cast.alice, more = {}) => open(who, more),
     ask: async (text, who = cast.alice, more) => {
       const session = await open(who, more);
       const writer = session.writable.getWriter();
@@ -151,7 +151,7 @@ export async function makeWorld(
     },
     stop: async () => {
       await gateway.close(0);
-      server.closeAllConnections();
+      if ("closeAllConnections" in server) server.closeAllConnections();
       server.close();
     },
   };

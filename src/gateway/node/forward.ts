@@ -116,7 +116,12 @@ export function forward(
     stop();
     outgoing.destroy();
   });
-  sendBody(service, incoming, outgoing, refuse);
+  if (judged.framing === "none") {
+    incoming.resume();
+    outgoing.end();
+  } else {
+    sendBody(service, incoming, outgoing, refuse);
+  }
 }
 
 /** The client's body, no faster than the server behind takes it. */

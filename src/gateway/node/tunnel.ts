@@ -21,6 +21,8 @@ export function lastResponse(incoming: IncomingMessage, { socket }: Passage["cli
   response.once("finish", () => {
     response.detachSocket(socket as unknown as Socket);
     socket.destroySoon();
+    // As node:http does for responses of its own.
+    process.nextTick(() => response.emit("close"));
   });
   return response;
 }
@@ -114,8 +116,18 @@ function join(
   socket.setTimeout(service.limits.idleTime, end);
   behind.on("error", end);
   socket.on("error", end);
-  pipeline(socket, behind, () => behind.destroy());
-  pipeline(behind, socket, () => socket.destroySoon());
+  const or = (done: () => void) => (error?: Error | null) => (error ? end() : done());
+  // Each direction ends by itself.
+  pipeline(
+    socket,
+    behind,
+    or(() => {}),
+  );
+  pipeline(
+    behind,
+    socket,
+    or(() => socket.destroySoon()),
+  );
   socket.once("close", () => {
     behind.destroy();
     // Nobody waits for the response any more: it is over with the tunnel.
