@@ -100,7 +100,7 @@ export function forward(
     fail(code?.startsWith("HPE_") ? "invalid" : outgoing.socket ? "broken" : "connect", error);
   });
   outgoing.once("response", (answered) => {
-    if (over) {
+    if (over || response.headersSent) {
       answered.destroy();
       return;
     }

@@ -145,6 +145,7 @@ class RunningGateway implements Gateway, Service {
   readonly earlyRequests: EarlyRequests;
   readonly audit: AuditLog | undefined;
   readonly auditQuery: boolean;
+  readonly clock: () => number;
   readonly metrics: GatewayMetrics | undefined;
   policy: Policy;
   draining = false;
@@ -176,6 +177,7 @@ class RunningGateway implements Gateway, Service {
     this.audit = options.audit;
     this.auditQuery = options.auditQuery ?? false;
     this.metrics = options.metrics;
+    this.clock = tls.clock ?? Date.now;
     this.#tickets = tls.tickets;
     this.context = serverContext(
       withDefaults({ alpn: ["http/1.1"], ...tls, ...this.#ruledBy(policy) }, createNodeProvider),
@@ -325,6 +327,7 @@ class RunningGateway implements Gateway, Service {
       socket,
       requests: 0,
       pending: 0,
+      last: undefined,
       early: isEarly ? "all" : "none",
       turn: Promise.resolve(),
       rejudge: undefined,

@@ -9,6 +9,9 @@ import { forward } from "./forward.ts";
 import { answer, type Client, type Passage, type Service, statusClass, tell } from "./service.ts";
 import { lastResponse, openTunnel, wantedProtocol } from "./tunnel.ts";
 
+/** node:stream's pipelines have many of their own. */
+const MAX_LISTENERS = 32;
+
 /** What became of a request that was looked at. */
 type Pass = (judged: Judged) => void;
 
@@ -62,8 +65,14 @@ export function attendMalformed(service: Service, client: Client | undefined, er
   const status = MALFORMED[code] ?? 400;
   tell(service, client, { event: "malformed", status, code, message: error.message });
   service.metrics?.requests.add({ status: statusClass(status), rule: "malformed" });
+  const { last, pending } = client;
+  if (pending === 1 && last !== undefined && !last.headersSent) {
+    // The body of the one request that is there.
+    answer(last, status, true);
+    return;
+  }
   // In the middle of an answer there is nothing to say.
-  if (client.pending > 0) {
+  if (pending > 0) {
     socket.destroy();
     return;
   }
@@ -84,7 +93,9 @@ function begin(service: Service, client: Client, incoming: IncomingMessage, resp
   const number = ++client.requests;
   const passage: Passage = { client, number, began: performance.now(), early, facts: {}, rule: "" };
   client.pending++;
+  client.last = response;
   incoming.on("error", () => {});
+  response.setMaxListeners(MAX_LISTENERS);
   let told = false;
   response.once("close", () => {
     if (told) return;
@@ -121,7 +132,7 @@ function queue(service: Service, client: Client, response: ServerResponse, work:
     return;
   }
   client.turn = client.turn.then(async () => {
-    if (response.destroyed || client.socket.destroyed) return;
+    if (response.destroyed || response.headersSent || client.socket.destroyed) return;
     const closed = new Promise<void>((resolve) => response.once("close", resolve));
     await work();
     await closed;
@@ -139,7 +150,7 @@ async function judge(
   const { client } = passage;
   const { session } = client.socket;
   // Nobody outlives the certificate, not even until the next look; whoever does not hold is told so by TLS.
-  const expired = session.peer !== undefined && session.peer.notAfter < Date.now();
+  const expired = session.peer !== undefined && session.peer.notAfter < service.clock();
   if (expired && !(await session.recheck().catch(() => false))) {
     client.socket.destroy();
     return;

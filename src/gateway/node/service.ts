@@ -19,6 +19,8 @@ export interface Service {
   /** Protocols, in lower case, that connections may be upgraded to. */
   readonly upgrades: readonly string[];
   readonly earlyRequests: EarlyRequests;
+  /** ms since the epoch; for certificate validity. */
+  readonly clock: () => number;
   readonly auditQuery: boolean;
   readonly audit: AuditLog | undefined;
   readonly metrics: GatewayMetrics | undefined;
@@ -38,6 +40,8 @@ export interface Client {
   pending: number;
   /** Requests that come now come in early data: all, the next one with a part of its head, or none. */
   early: "all" | "next" | "none";
+  /** To the last request that came. */
+  last: ServerResponse | undefined;
   /** Requests are taken one after the other. */
   turn: Promise<void>;
   /** Looks at an upgraded connection again under the policy in force. */

@@ -91,6 +91,9 @@ export function openTunnel(
   outgoing.end();
 }
 
+/** node:stream's pipelines have many of their own. */
+const MAX_LISTENERS = 32;
+
 function join(
   service: Service,
   { client }: Passage,
@@ -101,6 +104,7 @@ function join(
   first: Buffer,
 ): void {
   const { socket } = client;
+  socket.setMaxListeners(MAX_LISTENERS);
   const end = () => {
     socket.destroy();
     behind.destroy();
