@@ -159,6 +159,7 @@ class RunningGateway implements Gateway, Service {
   readonly #arriving = new Set<Socket>();
   readonly #clients = new Map<unknown, Client>();
   #accepted = 0;
+  #over: (() => void) | undefined;
 
   constructor(options: GatewayOptions) {
     const { tls, policy } = options;
@@ -234,10 +235,20 @@ class RunningGateway implements Gateway, Service {
       for (const socket of this.#sockets) socket.destroy();
     }, grace);
     await closed;
+    // What there is to say of the last ones is said.
+    await new Promise<void>((resolve) => {
+      this.#over = resolve;
+      this.#left();
+    });
     clearTimeout(timer);
     this.#http.close();
     this.upstream.close();
     this.audit?.write({ event: "stopped" });
+  }
+
+  /** A connection is gone, or all that is to be said of it. */
+  #left(): void {
+    if (this.#sockets.size === 0 && this.#clients.size === 0) this.#over?.();
   }
 
   /** What of TLS follows the policy. A version may name two policies by mistake: what they say is part of it, too. */
@@ -298,6 +309,7 @@ class RunningGateway implements Gateway, Service {
     raw.once("close", () => {
       this.#sockets.delete(raw);
       this.#arriving.delete(raw);
+      this.#left();
     });
     const { remoteAddress } = raw;
     const began = performance.now();
@@ -348,6 +360,7 @@ class RunningGateway implements Gateway, Service {
       const why = failure === undefined ? {} : errorFacts(failure);
       const { requests } = client;
       tell(this, client, { event: "ended", requests, bytesIn: bytesRead, bytesOut: bytesWritten, ...why });
+      this.#left();
     });
     this.#http.emit("connection", socket);
     if (isEarly) this.#watchEarly(client, receivedEarlyData);
