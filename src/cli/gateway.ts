@@ -4,6 +4,7 @@ import {
   auditLog,
   fileSink,
   type Gateway,
+  type GatewayMetrics,
   type GatewayOptions,
   gatewayMetrics,
   type MetricsServer,
@@ -190,12 +191,14 @@ async function serve(args: Arguments, options: Loaded): Promise<number> {
   const audit = await openAudit(args);
   let expiries = expiriesOf(args, options.tls.identities);
   const metrics = metricsAt === undefined ? undefined : gatewayMetrics();
-  const gateway = await listening(() => startGateway({ ...options, audit, metrics, expiries: () => expiries }));
-  let metricsServer: MetricsServer | undefined;
-  if (metrics !== undefined && metricsAt !== undefined) {
-    const { host, port } = listenAddress(metricsAt, "metrics");
-    metricsServer = await listening(() => serveMetrics(metrics, host, port));
-    log(`metrics on http://${formatTarget(metricsServer.host, metricsServer.port)}/metrics`);
+  // First: what cannot be served keeps nothing open.
+  const metricsServer = metrics && metricsAt ? await serveMetricsAt(metrics, metricsAt) : undefined;
+  let gateway: Gateway;
+  try {
+    gateway = await listening(() => startGateway({ ...options, audit, metrics, expiries: () => expiries }));
+  } catch (error) {
+    await Promise.all([metricsServer?.close(), audit?.close()]);
+    throw error;
   }
   const tell = (line: string) => {
     log(line);
@@ -215,6 +218,13 @@ async function serve(args: Arguments, options: Loaded): Promise<number> {
   await Promise.all([metricsServer?.close(), audit?.close()]);
   signals.stop();
   return ExitStatus.ok;
+}
+
+async function serveMetricsAt(metrics: GatewayMetrics, text: string): Promise<MetricsServer> {
+  const { host, port } = listenAddress(text, "metrics");
+  const server = await listening(() => serveMetrics(metrics, host, port));
+  log(`metrics on http://${formatTarget(server.host, server.port)}/metrics`);
+  return server;
 }
 
 async function openAudit(args: Arguments) {
