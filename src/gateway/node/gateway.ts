@@ -106,6 +106,7 @@ const GRACE = 10_000;
  * @example
  * ```ts
  * import http from "node:http";
+ * import { connect } from "mutls/node";
  *
  * const behind = http.createServer((request, response) => response.end(request.headers["x-client"]));
  * await new Promise<void>((done) => behind.listen(0, "127.0.0.1", done));

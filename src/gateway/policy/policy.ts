@@ -94,8 +94,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
  * const policy = compilePolicy({
  *   version: "2",
  *   rules: [
- *     { name: "read", effect: "allow", who: "verified", what: { method: "GET", path: "/books/**" }, roles: ["reader"] },
- *     { name: "secret", effect: "deny", who: "anyone", what: { path: "/books/secret/**" } },
+ *     { name: "read", effect: "allow", who: "verified", what: { method: "GET", path: "/books/*" }, roles: ["reader"] },
+ *     { name: "secret", effect: "deny", who: "anyone", what: { path: "/books/secret" } },
  *   ],
  * });
  * const { allowed, reason } = policy.decide(undefined, { method: "GET", path: "/books/1", host: "localhost" });
