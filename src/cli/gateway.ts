@@ -262,7 +262,9 @@ function follow(
     try {
       const policy = loadPolicy(args);
       if (!asked && JSON.stringify(policy.document) === JSON.stringify(gateway.policy.document)) return true;
-      void gateway.replacePolicy(policy);
+      gateway
+        .replacePolicy(policy)
+        .catch((error: Error) => tell(`connections were not all judged again: ${error.message}`));
       tell(`reloaded: policy ${policy.version}, ${policy.rules.length} rules`);
       refusal = undefined;
     } catch (error) {

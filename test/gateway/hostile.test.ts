@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, createServer as createTcpServer } from "node:net";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { type Cast, get, HOST, makeCast, makeWorld, rest, statusOf, type World } from "./world.ts";
@@ -83,6 +83,46 @@ describe("requests that two readers might cut in two ways", () => {
     const answer = await world.ask(upgrade + SMUGGLED);
     expect(statusOf(answer)).toBe(200);
     expect(world.seen.map(({ request }) => request.url)).toEqual(["/ws"]);
+  });
+});
+
+describe("what might end the process", () => {
+  it.each([
+    [
+      "a change of protocols ahead of an answer",
+      `${get("/").replace("Connection: close\r\n", "")}GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    ],
+    [
+      "a tunnel ahead of an answer",
+      `${get("/").replace("Connection: close\r\n", "")}CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+    ],
+    ["control characters in a field", get("/", ["X: \x01\x7f"])],
+    ["octets beyond ASCII in a field", get("/", ["X: \xe9\xff"])],
+    ["a method that few know", get("/", [], "PROPFIND")],
+    ["passwords in a target", get("http://user:password@localhost/?secret#secret")],
+  ])("does not: %s", async (_, text) => {
+    world = await makeWorld(cast, { upgrades: ["websocket"], limits: { pipelined: 4 } });
+    await world.ask(Uint8Array.from(Buffer.from(text, "latin1")));
+    expect(statusOf(await world.ask(get("/after")))).toBe(200);
+    await world.audited(({ event, connection }) => event === "ended" && connection === 2);
+    expect(JSON.stringify(world.audit)).not.toMatch(/password|secret/);
+  });
+
+  it("does not: an answer with fields that nobody writes", async () => {
+    const server = createTcpServer((socket) => {
+      socket.on("error", () => {});
+      socket.on("data", (data) => {
+        const upgrade = data.includes("Upgrade: websocket");
+        const head = upgrade
+          ? "101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket"
+          : "200 OK\r\nContent-Length: 0";
+        socket.write(Buffer.from(`HTTP/1.1 ${head}\r\nX: a\x7fb\x01\r\nX-Long: \xff\r\n\r\n`, "latin1"));
+      });
+    });
+    world = await makeWorld(cast, { upgrades: ["websocket"] }, server);
+    expect(statusOf(await world.ask(get("/")))).toBe(502);
+    const upgrade = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    expect(statusOf(await world.ask(upgrade))).toBe(502);
   });
 });
 

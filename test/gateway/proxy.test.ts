@@ -291,7 +291,7 @@ describe("a gateway answers itself", () => {
     world = await makeWorld(cast, { upstream: { host: HOST, port } });
     expect(await world.ask(get("/"))).toMatch(/^HTTP\/1\.1 502 .*[\s\S]*\r\n\r\n502 Bad Gateway\n$/);
     expect(await world.audited(({ event }) => event === "upstream")).toMatchObject({
-      fault: "broken",
+      fault: "connect",
       code: "ECONNREFUSED",
     });
     await world.stop();

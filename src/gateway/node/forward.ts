@@ -97,7 +97,7 @@ export function forward(
       return;
     }
     const { code } = error as NodeJS.ErrnoException;
-    fail(code?.startsWith("HPE_") ? "invalid" : outgoing.socket ? "broken" : "connect", error);
+    fail(faultOf(code, outgoing), error);
   });
   outgoing.once("response", (answered) => {
     if (over || response.headersSent) {
@@ -122,6 +122,14 @@ export function forward(
   } else {
     sendBody(service, incoming, outgoing, refuse);
   }
+}
+
+/** Codes of a server that is not there. */
+const ABSENT = ["ECONNREFUSED", "ENOENT", "EACCES", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN"];
+
+function faultOf(code: string | undefined, { socket }: ClientRequest): UpstreamFault {
+  if (code?.startsWith("HPE_")) return "invalid";
+  return socket === null || ABSENT.includes(code ?? "") ? "connect" : "broken";
 }
 
 /** The client's body, no faster than the server behind takes it. */
@@ -173,11 +181,9 @@ function sendBack(
   response: ServerResponse,
 ): void {
   const close = service.draining ? ["Connection", "close"] : [];
-  try {
-    response.writeHead(answered.statusCode ?? 502, [...passedBack(answered.rawHeaders), ...close]);
-  } catch (error) {
-    // A field that Node reads and does not write.
-    failed(service, passage, "invalid", error);
+  const fault = writeHead(response, answered, close);
+  if (fault !== undefined) {
+    failed(service, passage, "invalid", fault);
     answered.destroy();
     answer(response, 502, !incoming.complete);
     return;
@@ -191,6 +197,20 @@ function sendBack(
     // An answer before the end of its request leaves no way to the next one.
     if (!incoming.complete) passage.client.socket.destroySoon();
   });
+}
+
+/** @returns What is wrong with a field that Node reads and does not write. */
+export function writeHead(
+  response: ServerResponse,
+  { statusCode = 502, rawHeaders }: IncomingMessage,
+  more: readonly string[],
+): Error | undefined {
+  try {
+    response.writeHead(statusCode, [...passedBack(rawHeaders), ...more]);
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /** Of no interest to the client. */

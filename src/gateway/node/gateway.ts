@@ -1,6 +1,11 @@
 /** The gateway: TLS in front, a policy for every request, the server behind, and a line for everything that happens. */
 import { createHash } from "node:crypto";
-import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from "node:http";
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createNodeProvider } from "../../crypto/node.ts";
 import { type Recheck, type ServerContext, serverContext, type TicketOptions } from "../../engine/index.ts";
@@ -20,7 +25,7 @@ import type { Policy } from "../policy/policy.ts";
 import { SessionSocket } from "./connection.ts";
 import { type GatewayLimits, resolveGatewayLimits } from "./limits.ts";
 import { attendMalformed, attendRequest, attendUpgrade } from "./requests.ts";
-import { type Client, type Service, tell } from "./service.ts";
+import { type Client, countBytes, type Service, tell } from "./service.ts";
 import { openUpstream, type UpstreamOptions } from "./upstream.ts";
 
 /** Options of {@link startGateway}. */
@@ -277,30 +282,28 @@ class RunningGateway implements Gateway, Service {
     // Counted where they are judged: here, those beyond would be overlooked.
     http.maxHeadersCount = 0;
     http.timeout = idleTime;
-    const clientOf = (incoming: IncomingMessage) => this.#clientOf(incoming.socket);
-    http.on("request", (incoming, response) => attendRequest(this, clientOf(incoming), incoming, response, false));
-    http.on("checkContinue", (incoming, response) => attendRequest(this, clientOf(incoming), incoming, response, true));
+    const attend = (attended: (client: Client) => void, { socket }: IncomingMessage) => {
+      const client = this.#clients.get(socket);
+      if (client === undefined) socket.destroy();
+      else attended(client);
+    };
+    const answered = (expects: boolean) => (incoming: IncomingMessage, response: ServerResponse) =>
+      attend((client) => attendRequest(this, client, incoming, response, expects), incoming);
+    const upgraded = (incoming: IncomingMessage, _: unknown, head: Buffer) =>
+      attend((client) => attendUpgrade(this, client, incoming, head), incoming);
+    http.on("request", answered(false));
+    http.on("checkContinue", answered(true));
     // Expectations that are none (RFC 9110 10.1.1) are ignored.
-    http.on("checkExpectation", (incoming, response) =>
-      attendRequest(this, clientOf(incoming), incoming, response, false),
-    );
-    http.on("connect", (incoming, _, head) => attendUpgrade(this, clientOf(incoming), incoming, head));
+    http.on("checkExpectation", answered(false));
+    http.on("connect", upgraded);
     // Without this, requests for other protocols are served as what else they are.
-    if (this.upgrades.length > 0) {
-      http.on("upgrade", (incoming, _, head) => attendUpgrade(this, clientOf(incoming), incoming, head));
-    }
+    if (this.upgrades.length > 0) http.on("upgrade", upgraded);
     http.on("clientError", (error, socket) => {
       attendMalformed(this, this.#clients.get(socket), error, socket);
     });
     // It listens to nothing of its own, but begins to look after the times of what it is given.
     http.emit("listening");
     return http;
-  }
-
-  #clientOf(socket: unknown): Client {
-    const client = this.#clients.get(socket);
-    if (client === undefined) throw fault("ERR_TLS_INTERNAL", "a request on a connection of nobody's");
-    return client;
   }
 
   #attend(raw: Socket): void {
@@ -340,6 +343,7 @@ class RunningGateway implements Gateway, Service {
       socket,
       requests: 0,
       pending: 0,
+      counted: { in: 0, out: 0 },
       last: undefined,
       early: isEarly ? "all" : "none",
       turn: Promise.resolve(),
@@ -356,8 +360,7 @@ class RunningGateway implements Gateway, Service {
     socket.once("close", () => {
       this.#clients.delete(socket);
       const { bytesRead, bytesWritten } = socket;
-      this.metrics?.bytes.add({ direction: "in" }, bytesRead);
-      this.metrics?.bytes.add({ direction: "out" }, bytesWritten);
+      countBytes(this, client);
       const why = failure === undefined ? {} : errorFacts(failure);
       const { requests } = client;
       tell(this, client, { event: "ended", requests, bytesIn: bytesRead, bytesOut: bytesWritten, ...why });

@@ -2,11 +2,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { TlsError } from "../../errors.ts";
+import { errorFacts } from "../audit/record.ts";
 import { valuesOf } from "../fields/names.ts";
 import { type Judged, judgeRequest } from "../judge.ts";
 import { isRefusal } from "../target.ts";
 import { forward } from "./forward.ts";
-import { answer, type Client, type Passage, type Service, statusClass, tell } from "./service.ts";
+import { answer, type Client, countBytes, type Passage, type Service, statusClass, tell } from "./service.ts";
 import { lastResponse, openTunnel, wantedProtocol } from "./tunnel.ts";
 
 /** node:stream's pipelines have many of their own. */
@@ -40,6 +41,12 @@ export function attendRequest(
 
 /** A request for another protocol, or for a tunnel: node:http has let go of its connection. */
 export function attendUpgrade(service: Service, client: Client, incoming: IncomingMessage, head: Buffer): void {
+  if (client.pending > 0) {
+    // Its connection is another answer's still.
+    tell(service, client, { event: "malformed", code: "upgrade", message: "a change of protocols ahead of an answer" });
+    client.socket.destroy();
+    return;
+  }
   const response = lastResponse(incoming, client);
   const passage = begin(service, client, incoming, response);
   const protocol = wantedProtocol(service, incoming);
@@ -113,6 +120,7 @@ function end(service: Service, passage: Passage, { method }: IncomingMessage, re
   const time = performance.now() - began;
   service.metrics?.requests.add({ status: statusClass(status), rule });
   service.metrics?.requestSeconds.observe(time / 1000);
+  countBytes(service, client);
   tell(service, client, {
     event: "request",
     request: number,
@@ -134,7 +142,13 @@ function queue(service: Service, client: Client, response: ServerResponse, work:
   client.turn = client.turn.then(async () => {
     if (response.destroyed || response.headersSent || client.socket.destroyed) return;
     const closed = new Promise<void>((resolve) => response.once("close", resolve));
-    await work();
+    try {
+      await work();
+    } catch (error) {
+      // A request that Node reads and does not send.
+      tell(service, client, { event: "malformed", ...errorFacts(error) });
+      client.socket.destroy();
+    }
     await closed;
   });
 }
@@ -164,8 +178,8 @@ async function judge(
     { client: session.peer, serverName: session.serverName, early: passage.early },
     service.earlyRequests,
   );
-  const [, query] = /^[^?]*(\?.*)?$/s.exec(url) ?? [];
-  const seen = { host: valuesOf(fields, "host")[0], path: url.slice(0, url.length - (query?.length ?? 0)) };
+  const { path, query } = shownTarget(url);
+  const seen = { host: valuesOf(fields, "host")[0], path };
   const asked = service.auditQuery ? { query } : {};
   if (isRefusal(judged)) {
     passage.facts = { ...seen, ...asked };
@@ -186,6 +200,13 @@ async function judge(
   };
   if (!decision.allowed) answer(response, 403, closes(incoming) || service.draining);
   else pass(judged);
+}
+
+/** What of a target is told: passwords are in user information, and other secrets in queries. */
+function shownTarget(target: string): { readonly path: string; readonly query: string | undefined } {
+  const end = target.search(/[?#]/);
+  const path = end < 0 ? target : target.slice(0, end);
+  return { path: path.replace(/\/\/[^/]*@/, "//…@"), query: end < 0 ? undefined : target.slice(end) };
 }
 
 function refuse(

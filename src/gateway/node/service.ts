@@ -40,6 +40,8 @@ export interface Client {
   pending: number;
   /** Requests that come now come in early data: all, the next one with a part of its head, or none. */
   early: "all" | "next" | "none";
+  /** Bytes that the metrics have. */
+  readonly counted: { in: number; out: number };
   /** To the last request that came. */
   last: ServerResponse | undefined;
   /** Requests are taken one after the other. */
@@ -64,6 +66,14 @@ export function tell(service: Service, { number, socket }: Client, record: Audit
   const { event, ...rest } = record;
   const identity = identityFacts(socket.session.peer);
   service.audit?.write({ event, connection: number, client: socket.remoteAddress, identity, ...rest });
+}
+
+/** What has come and gone since it was counted last. */
+export function countBytes({ metrics }: Service, { socket, counted }: Client): void {
+  metrics?.bytes.add({ direction: "in" }, socket.bytesRead - counted.in);
+  metrics?.bytes.add({ direction: "out" }, socket.bytesWritten - counted.out);
+  counted.in = socket.bytesRead;
+  counted.out = socket.bytesWritten;
 }
 
 const REASONS: Readonly<Record<number, string>> = {

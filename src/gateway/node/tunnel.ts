@@ -2,9 +2,8 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type Duplex, pipeline } from "node:stream";
-import { passedBack } from "../fields/names.ts";
 import type { Judged } from "../judge.ts";
-import { failed, upstreamRequest } from "./forward.ts";
+import { failed, upstreamRequest, writeHead } from "./forward.ts";
 import { answer, type Passage, type Service } from "./service.ts";
 
 /** The one protocol that is asked for and allowed, in lower case. */
@@ -60,10 +59,14 @@ export function openTunnel(
   outgoing.on("error", (error) => fail("connect", error));
   outgoing.once("response", (answered) => {
     if (over) return;
+    // It would rather not.
+    const fault = writeHead(response, answered, ["Connection", "close"]);
+    if (fault !== undefined) {
+      fail("invalid", fault);
+      return;
+    }
     over = true;
     clearTimeout(late);
-    // It would rather not.
-    response.writeHead(answered.statusCode ?? 502, [...passedBack(answered.rawHeaders), "Connection", "close"]);
     pipeline(answered, response, () => {});
   });
   outgoing.once("upgrade", (answered, behind, first) => {
@@ -76,9 +79,14 @@ export function openTunnel(
       fail("invalid", new Error(`${service.upstream.name} has changed to another protocol`));
       return;
     }
+    const fault = writeHead(response, answered, fields);
+    if (fault !== undefined) {
+      behind.destroy();
+      fail("invalid", fault);
+      return;
+    }
     over = true;
     clearTimeout(late);
-    response.writeHead(101, "Switching Protocols", [...passedBack(answered.rawHeaders), ...fields]);
     response.flushHeaders();
     response.detachSocket(socket as unknown as Socket);
     join(service, passage, judged, response, behind, head, first);
