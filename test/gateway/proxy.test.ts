@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, request as httpRequest } from "node:http";
-import { createServer as createHttpsServer } from "node:https";
+import { createServer, request as httpRequest, type IncomingMessage } from "node:http";
+import { createServer as createHttpsServer, Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -189,6 +189,50 @@ describe("a gateway passes on", () => {
     expect(connections).toBe(1);
     const line = await world.audited(({ event }) => event === "ended");
     expect(line.requests).toBe(4);
+  });
+
+  it("an answer to who has closed its side already", async () => {
+    let answer!: () => void;
+    let come!: (value: unknown) => void;
+    const arrived = new Promise((resolve) => (come = resolve));
+    const server = createServer((_, response) => {
+      answer = () => response.end("late");
+      come(undefined);
+    });
+    world = await makeWorld(cast, {}, server);
+    const session = await world.connect();
+    const writer = session.writable.getWriter();
+    await writer.write(utf8("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    await writer.close();
+    await arrived;
+    answer();
+    expect(await rest(session)).toMatch(/^HTTP\/1\.1 200 [\s\S]*late$/);
+    await world.audited(({ event }) => event === "ended");
+  });
+
+  it("what OpenSSL's client asks, over one connection", async () => {
+    const server = createServer((request, response) => void request.pipe(response));
+    world = await makeWorld(cast, {}, server);
+    const { cert, key } = pemOf(cast.alice);
+    const agent = new HttpsAgent({ keepAlive: true, maxSockets: 1 });
+    const body = Buffer.alloc(MEGABYTE, "0123456789");
+    for (let count = 0; count < 3; count++) {
+      const options = {
+        host: HOST,
+        port: world.gateway.port,
+        servername: "localhost",
+        ca: cast.authority.certificatePem,
+      };
+      const headers = { Host: "localhost" };
+      const request = httpsRequest({ ...options, cert, key, agent, headers, method: "POST", path: `/${count}` });
+      request.end(body);
+      const [response] = (await once(request, "response")) as [IncomingMessage];
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk);
+      expect([response.statusCode, Buffer.concat(chunks).equals(body)]).toEqual([200, true]);
+    }
+    agent.destroy();
+    expect(await world.audited(({ event }) => event === "ended")).toMatchObject({ requests: 3, connection: 1 });
   });
 
   it("to a UNIX socket", async () => {

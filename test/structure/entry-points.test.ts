@@ -210,6 +210,18 @@ describe("entry points", () => {
   });
 });
 
+describe("the parts of the gateway that are rules", () => {
+  /** They decide wherever a policy is to be tried out; what is Node's about the gateway is in a folder of its own. */
+  it.each(["policy/policy", "judge", "fields/identity", "fields/request", "audit/log", "metrics/gateway"])(
+    "need nothing of Node's: %s",
+    async (name) => {
+      const { modules } = await bundled(`import * as all from "./src/gateway/${name}.ts"; globalThis.keep?.(all);`);
+      expect(modules.filter((path) => /^node:|node-?(polyfill|libs)|gateway\/node\//.test(path))).toEqual([]);
+      expect(modules.length).toBeGreaterThan(2);
+    },
+  );
+});
+
 describe("errors", () => {
   const message = async (name: string) => {
     const { code } = await bundled(`import { resolveIdentity as read } from "./src/engine/identity.ts";

@@ -34,7 +34,7 @@ export interface GatewayOptions {
   readonly host?: string | undefined;
   /** 0, the default: the system picks one, see {@link Gateway.port}. */
   readonly port?: number | undefined;
-  /** Certificates, trust, tickets and the rest; `authorize` and a policy version are the gateway's. ALPN: `http/1.1`. */
+  /** Certificates, trust, tickets and the rest; `authorize` and a policy version are the gateway's. ALPN: `http/1.1` and `http/1.0`. */
   readonly tls: ServerConfiguration;
   readonly upstream: UpstreamOptions;
   readonly policy: Policy;
@@ -187,7 +187,7 @@ class RunningGateway implements Gateway, Service {
     this.clock = tls.clock ?? Date.now;
     this.#tickets = tls.tickets;
     this.context = serverContext(
-      withDefaults({ alpn: ["http/1.1"], ...tls, ...this.#ruledBy(policy) }, createNodeProvider),
+      withDefaults({ alpn: ["http/1.1", "http/1.0"], ...tls, ...this.#ruledBy(policy) }, createNodeProvider),
     );
     this.upstream = openUpstream(options.upstream, this.limits);
     this.#http = this.#makeHttp();
@@ -282,6 +282,8 @@ class RunningGateway implements Gateway, Service {
     // Counted where they are judged: here, those beyond would be overlooked.
     http.maxHeadersCount = 0;
     http.timeout = idleTime;
+    // Who has asked may close its side at once, and gets its answer all the same. Node's types do not know it.
+    (http as { httpAllowHalfOpen?: boolean }).httpAllowHalfOpen = true;
     const attend = (attended: (client: Client) => void, { socket }: IncomingMessage) => {
       const client = this.#clients.get(socket);
       if (client === undefined) socket.destroy();
