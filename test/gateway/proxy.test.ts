@@ -5,6 +5,7 @@ import { createServer as createHttpsServer, Agent as HttpsAgent, request as http
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { compilePolicy, type GatewayOptions, startGateway } from "../../src/gateway/index.ts";
@@ -259,13 +260,22 @@ describe("a gateway passes on", () => {
       minVersion: "TLSv1.3",
     } as const;
     const server = createHttpsServer(options, (request, response) => {
-      const { subject } = (request.socket as import("node:tls").TLSSocket).getPeerCertificate();
+      const { subject } = (request.socket as TLSSocket).getPeerCertificate();
       request.resume().on("end", () => response.end(`for ${subject.CN}`));
     });
+    const sockets: TLSSocket[] = [];
+    server.on("secureConnection", (socket) => sockets.push(socket));
     const port = await listening(server);
     const tls = (who: typeof bob) => ({ trust: authority.certificatePem, identities: [pemOf(who)] });
     world = await makeWorld(cast, { upstream: { host: "localhost", port, tls: tls(bob) } });
     for (let count = 0; count < 2; count++) expect(await world.ask(get("/"))).toContain("for bob");
+    // A connection that was kept and that the server has closed is not used: a POST would not be sent again.
+    const [first] = sockets;
+    expect(sockets).toHaveLength(1);
+    first?.end();
+    await once(first as TLSSocket, "close");
+    expect(await world.ask(`${get("/", ["Content-Length: 1"], "POST")}x`)).toContain("for bob");
+    expect(sockets).toHaveLength(2);
     await world.stop();
     // Whom it does not trust it does not let in, and that is none of the client's business.
     world = await makeWorld(cast, { upstream: { host: "localhost", port, tls: tls(cast.stranger) } });

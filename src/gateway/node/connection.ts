@@ -9,7 +9,15 @@ const MAX_DELAY = 0x7fffffff;
 
 type Done = (error?: Error | null) => void;
 
-/** Of the socket underneath, what node:http asks for. Each direction ends by itself. */
+/** What is known of a session before it is a stream. */
+export interface SessionSocketOptions {
+  /** Plaintext that came before what the session still has: early data. */
+  readonly first?: Uint8Array | undefined;
+  /** Each direction ends by itself; otherwise this side ends when the other does. */
+  readonly allowHalfOpen: boolean;
+}
+
+/** Of the socket underneath, what node:http asks for. */
 export class SessionSocket extends Duplex {
   readonly session: TlsSession;
   readonly encrypted = true;
@@ -26,10 +34,9 @@ export class SessionSocket extends Duplex {
 
   /**
    * @param raw - What the session runs over.
-   * @param first - Plaintext that came before what the session still has: early data.
    */
-  constructor(session: TlsSession, raw: Socket, first?: Uint8Array) {
-    super({ allowHalfOpen: true });
+  constructor(session: TlsSession, raw: Socket, { first, allowHalfOpen }: SessionSocketOptions) {
+    super({ allowHalfOpen });
     this.session = session;
     this.#raw = raw;
     this.#first = first;
@@ -51,8 +58,13 @@ export class SessionSocket extends Duplex {
     }
     this.#reader.read().then(
       ({ done, value }) => {
-        if (done) this.push(null);
-        else this.#take(value);
+        if (!done) {
+          this.#take(value);
+          return;
+        }
+        this.push(null);
+        // One that nobody reads ends as well.
+        this.read(0);
       },
       (error: Error) => this.destroy(error),
     );

@@ -34,7 +34,10 @@ export interface GatewayOptions {
   readonly host?: string | undefined;
   /** 0, the default: the system picks one, see {@link Gateway.port}. */
   readonly port?: number | undefined;
-  /** Certificates, trust, tickets and the rest; `authorize` and a policy version are the gateway's. ALPN: `http/1.1` and `http/1.0`. */
+  /**
+   * Certificates, trust, tickets and the rest; `authorize` and a policy version are the gateway's. ALPN: `http/1.1` and
+   * `http/1.0`.
+   */
   readonly tls: ServerConfiguration;
   readonly upstream: UpstreamOptions;
   readonly policy: Policy;
@@ -339,7 +342,10 @@ class RunningGateway implements Gateway, Service {
     const time = performance.now() - began;
     const { receivedEarlyData, resumed, group, cipherSuite, serverName, alpn } = session;
     const isEarly = receivedEarlyData.length > 0;
-    const socket = new SessionSocket(session, raw, isEarly ? receivedEarlyData : undefined);
+    const socket = new SessionSocket(session, raw, {
+      first: isEarly ? receivedEarlyData : undefined,
+      allowHalfOpen: true,
+    });
     const client: Client = {
       number,
       socket,

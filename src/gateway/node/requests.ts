@@ -101,6 +101,7 @@ function begin(service: Service, client: Client, incoming: IncomingMessage, resp
   const passage: Passage = { client, number, began: performance.now(), early, facts: {}, rule: "" };
   client.pending++;
   client.last = response;
+  // A client that goes in the middle of a body is seen by its response, which closes.
   incoming.on("error", () => {});
   response.setMaxListeners(MAX_LISTENERS);
   let told = false;

@@ -95,7 +95,7 @@ class TlsAgent extends Agent {
     const { connectTime: handshakeTimeout, recheckTime: recheckInterval } = this.#limits;
     const socket: Socket = connectTcp({ host, port });
     connect(socketStream(socket), this.#context, { handshakeTimeout, recheckInterval }).then(
-      (session) => created?.(null, new SessionSocket(session, socket)),
+      (session) => created?.(null, new SessionSocket(session, socket, { allowHalfOpen: false })),
       // Which has no stream then; the types have.
       (error: Error) => created?.(error, undefined as never),
     );
