@@ -1,6 +1,5 @@
 /** One request to the server behind and its answer back: streamed, with backpressure and a time for everything. */
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
-import { pipeline } from "node:stream";
 import { errorFacts } from "../audit/record.ts";
 import { passedBack } from "../fields/names.ts";
 import { requestFields } from "../fields/request.ts";
@@ -190,13 +189,21 @@ function sendBack(
   }
   // Before there is anything behind it.
   response.flushHeaders();
-  pipeline(answered, response, (error) => {
-    if (error !== undefined && error !== null && !passage.client.socket.destroyed) {
-      failed(service, passage, "broken", error);
-    }
+  answered.on("error", () => {
+    // Told by its end, which comes too soon then.
+  });
+  answered.once("close", () => {
+    if (answered.complete || response.destroyed) return;
+    failed(service, passage, "broken", new Error(`${service.upstream.name} has broken off its answer`));
+    // Its end would say that this is all of it.
+    response.destroy();
+  });
+  response.once("finish", () => {
     // An answer before the end of its request leaves no way to the next one.
     if (!incoming.complete) passage.client.socket.destroySoon();
   });
+  // A pipeline would make an exception for each answer that comes to its end.
+  answered.pipe(response);
 }
 
 /** @returns What is wrong with a field that Node reads and does not write. */
