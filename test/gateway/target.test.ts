@@ -1,3 +1,5 @@
+import { posix, win32 } from "node:path";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readHost } from "../../src/gateway/host.ts";
 import { compilePolicy } from "../../src/gateway/index.ts";
@@ -96,6 +98,67 @@ describe("a request target", () => {
     ["/%e2%80%a5/admin", "path-compatibility"],
   ])("%j is refused: %s", (target, rule) => {
     expect(read(target)).toBe(rule);
+  });
+
+  it("that is accepted is read alike by others: by URL parsers, by file systems, however often it is decoded", () => {
+    const pieces = [
+      "a",
+      "B",
+      ".",
+      "..",
+      "/",
+      "//",
+      "\\",
+      ";",
+      ":",
+      "%2e",
+      "%2E",
+      "%2f",
+      "%5C",
+      "%25",
+      "%61",
+      "%c0%ae",
+      "%c3%a9",
+    ];
+    const more = [
+      "%ef%bc%8f",
+      "%e2%80%a4",
+      "%",
+      "%u002f",
+      "%00",
+      "%20",
+      "?",
+      "#",
+      "*",
+      "~",
+      "@",
+      "%3b",
+      "%7f",
+      "%ff",
+      "\t",
+      " ",
+    ];
+    const target = fc
+      .array(fc.constantFrom(...pieces, ...more), { maxLength: 12 })
+      .map((parts) => `/${parts.join("")}`);
+    let accepted = 0;
+    fc.assert(
+      fc.property(target, (text) => {
+        const found = readTarget(text);
+        if (isRefusal(found)) return;
+        accepted++;
+        const { path } = found;
+        expect(new URL(`http://h${path}`).pathname).toBe(path);
+        for (let form = path, round = 0; round < 3; round++) {
+          expect(posix.normalize(form)).toBe(form);
+          expect(win32.normalize(form).replaceAll("\\", "/")).toBe(form);
+          form = decodeURIComponent(form.replace(/%(?![0-9A-Fa-f]{2})/g, "%25")).normalize("NFKC");
+          expect(form.split("/").length).toBe(path.split("/").length);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+    expect(accepted).toBeGreaterThan(100);
   });
 
   it("in its form is its own form, and is judged as that", () => {
