@@ -25,7 +25,6 @@ const GROUPS: Readonly<Record<string, Group>> = {
     load: async () => (await import("./ca/index.ts")).CA_COMMANDS,
   },
 };
-const LATER: readonly string[] = [];
 
 interface Group {
   readonly summary: string;
@@ -95,7 +94,6 @@ async function groupOverview(name: string, group: Group): Promise<string> {
 async function find(name: string): Promise<Command> {
   const load = Object.entries({ ...COMMANDS, ...HIDDEN }).find(([known]) => known === name)?.[1];
   if (load !== undefined) return load();
-  if (LATER.includes(name)) throw usage(`mutls ${name} is not supported yet`, "see: mutls --help");
   const close = nearest(name, [...Object.keys(COMMANDS), ...Object.keys(GROUPS)]);
   throw usage(`mutls has no command ${name}`, close === undefined ? "see: mutls --help" : `did you mean ${close}?`);
 }
@@ -110,8 +108,6 @@ async function overview(): Promise<string> {
     "commands:",
     ...commands.map(({ name, synopsis, summary }) => `  ${`${name} ${synopsis}`.padEnd(32)}  ${summary}`),
     ...Object.entries(GROUPS).map(([name, { summary }]) => `  ${`${name} …`.padEnd(32)}  ${summary}`),
-    "",
-    `not supported yet: ${LATER.join(", ")}`,
     "",
     "mutls COMMAND --help says more; mutls --version says which mutls.",
     "",

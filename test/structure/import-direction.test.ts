@@ -25,11 +25,8 @@ describe("import direction", () => {
     ["crypto/noble.ts", 'import { x25519 } from "@noble/curves/ed25519.js";'],
     ["crypto/node.ts", 'import { createHash } from "node:crypto";'],
     ["transport/node.ts", 'import type { Socket } from "node:net";'],
-<<<<<<< HEAD
     ["relay/relay.ts", 'import "node:http";\nimport { WebSocketServer } from "ws";'],
-=======
     ["gateway/node/proxy.ts", 'import { request } from "node:http";'],
->>>>>>> 4f4a632 (Meet curl at the gateway, and keep its rules apart from Node)
     ["pki/ca.ts", 'import * as asn1js from "asn1js";\nimport { Certificate } from "pkijs";'],
     ["cli/main.ts", 'const ca = await import("./ca.ts");'],
     ["cli/ca.ts", 'import "node:fs";\nimport { issue } from "../pki/ca.ts";'],
