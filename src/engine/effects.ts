@@ -50,7 +50,7 @@ export function effectsOn(host: EffectsHost): HandshakeEffects {
       host.standing = undefined;
       events.push({ type: "early_data", outcome });
     },
-    skipEarlyData: (_how, limit) => incoming.skipEarlyData(limit),
+    skipEarlyData: (limit) => incoming.skipEarlyData(limit),
     limitRecords: (direction, limit, unprotected) => {
       if (direction === "read") incoming.limit(limit);
       else outgoing.limit(limit, unprotected);

@@ -17,15 +17,11 @@ const { application_data } = ContentType.codes;
 
 /** Records that may be in decryption at once. */
 const MAX_IN_FLIGHT = 8;
-/** As much as two connections need. */
-const MAX_SPARE = 2 * MAX_IN_FLIGHT;
 
 /** What the incoming half is run with. */
 export interface IncomingOptions {
   /** Longest handshake message body accepted, in bytes. */
   readonly maxHandshakeMessage: number;
-  /** Memory of records that were in flight, for the next ones: a context's connections share it. */
-  readonly spare: Uint8Array[];
   readonly observer: Observer | undefined;
 }
 
@@ -55,7 +51,8 @@ export class IncomingRecords {
   readonly #results: OrderedResults<Outcome>;
   /** The wire bytes of what is in `#results`: a key change among them makes them be opened again. */
   #inFlight: WireRecord[] = [];
-  readonly #spare: Uint8Array[];
+  /** Memory of records that were in flight, for the next ones. No other connection's. */
+  #spare: Uint8Array[] = [];
   /** Bytes of early data that may still be thrown away; `undefined` where none is. */
   #skipping: number | undefined;
   /** Bytes of TLSInnerPlaintext. */
@@ -67,7 +64,6 @@ export class IncomingRecords {
   /** @param onReady - Called when {@link IncomingRecords.next} has a record it did not have before. */
   constructor(options: IncomingOptions, onReady: () => void) {
     this.#observer = options.observer;
-    this.#spare = options.spare;
     this.messages = new HandshakeReader(options.maxHandshakeMessage);
     this.#results = new OrderedResults(onReady);
   }
@@ -114,7 +110,7 @@ export class IncomingRecords {
     this.#inFlight.shift();
     if (this.#results.length === 0) this.#held = false;
     // What an observer was given is not written to again while it looks at it.
-    if (this.#observer === undefined && this.#spare.length < MAX_SPARE) this.#spare.push(outcome.wire.bytes);
+    if (this.#observer === undefined && this.#spare.length < MAX_IN_FLIGHT) this.#spare.push(outcome.wire.bytes);
     return outcome;
   }
 
@@ -196,6 +192,7 @@ export class IncomingRecords {
     this.#opener?.wipe();
     this.#results.clear();
     this.#inFlight = [];
+    this.#spare = [];
   }
 
   #isLate({ type, fragment }: WireRecord): boolean {

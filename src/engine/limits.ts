@@ -28,7 +28,6 @@ export function resolveLimits(options: CommonOptions & { readonly cookies?: unkn
     recordsPerKey: within(options.recordsPerKey, 2, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, "recordsPerKey"),
     maxKeyUpdates: 2 ** 48 - 1,
     highWaterMark: within(options.highWaterMark, 0x8000, 0x40000000, DEFAULT_HIGH_WATER_MARK, "highWaterMark"),
-    spare: [],
     observer: options.observer,
   };
 }

@@ -63,10 +63,9 @@ export interface HandshakeEffects {
    * Server: what cannot be decrypted, or in the clear has the type of application data, is early data to be thrown away
    * until a record of the next flight comes (RFC 8446 4.2.10).
    *
-   * @param how - By trial, or by type while a second ClientHello is awaited.
    * @param limit - Bytes of ciphertext.
    */
-  skipEarlyData(how: "undecryptable" | "application_data", limit: number): void;
+  skipEarlyData(limit: number): void;
   /**
    * From the handshake's keys on, no TLSInnerPlaintext of this direction may be longer (RFC 8449 4). Where more was read
    * before the limit was known, it was too much.

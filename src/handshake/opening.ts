@@ -64,7 +64,7 @@ export function* openHandshake(config: ServerConfig, effects: HandshakeEffects, 
     transcript.replaceByMessageHash();
     transcript.add(request);
     effects.send("initial", request);
-    if (hello.earlyData) effects.skipEarlyData("application_data", skippedEarlyData(config));
+    if (hello.earlyData) effects.skipEarlyData(skippedEarlyData(config));
     message = yield* receive("START", ["client_hello"]);
     effects.enter("RECVD_CH");
     hello = openClientHello(decodeBody(ClientHello, message));

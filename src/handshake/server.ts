@@ -94,7 +94,7 @@ function* run(config: ServerConfig, effects: HandshakeEffects, held: Held): Flow
     effects.openEarlyData(maxEarlyData, { hash, secret: earlySecret.exporter.slice() });
   } else {
     effects.install("read", "handshake", suite, handshakeTraffic.client.slice());
-    if (hello.earlyData) effects.skipEarlyData("undecryptable", skippedEarlyData(config, psk?.session));
+    if (hello.earlyData) effects.skipEarlyData(skippedEarlyData(config, psk?.session));
   }
   effects.install("write", "handshake", suite, handshakeTraffic.server.slice());
 

@@ -122,7 +122,12 @@ export class RecordSealer extends Direction {
   async sealLater(type: number, content: Uint8Array, padding = 0): Promise<Uint8Array> {
     const record = unsealed(type, content, padding, this.tagLength);
     const plaintext = record.subarray(RECORD_HEADER_LENGTH, -this.tagLength);
-    record.set(await this.late.seal(this.nonce(), headerOf(record), plaintext), RECORD_HEADER_LENGTH);
+    const sealed = await this.late.seal(this.nonce(), headerOf(record), plaintext);
+    const wanted = plaintext.length + this.tagLength;
+    // What it does not cover would go out in the clear.
+    if (sealed.length !== wanted)
+      throw fault("ERR_TLS_INTERNAL", `${sealed.length} bytes of ciphertext, not ${wanted}`);
+    record.set(sealed, RECORD_HEADER_LENGTH);
     return record;
   }
 }

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes/bytes.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
-import type { CryptoProvider, PromptAead } from "../../src/crypto/provider.ts";
+import type { Aead, BulkAead, CryptoProvider, LateAead, PromptAead } from "../../src/crypto/provider.ts";
 import { clientContext, type Observation, serverContext } from "../../src/engine/index.ts";
 import { createTestIdentities, identityOptions, type TestIdentities } from "../support/identities.ts";
 import { BULK_THRESHOLD, lateProvider } from "../support/late-provider.ts";
@@ -57,7 +57,7 @@ describe("records that are protected asynchronously", () => {
     }
   });
 
-  it("do not mix with those of other connections of a context, which share memory with them", async () => {
+  it("do not mix with those of other connections of a context", async () => {
     const common = {
       provider: lateProvider(nobleProvider, { seed: 20 }),
       clock: Date.now,
@@ -83,6 +83,72 @@ describe("records that are protected asynchronously", () => {
       expect([failure(a), failure(b)]).toEqual([undefined, undefined]);
       expect(concat(...b.received)).toEqual(concat(...(sent[which] as Uint8Array[])));
     }
+  });
+
+  it("are in memory that is used again, by the same connection only", async () => {
+    const seen = new Map<Aead, ArrayBufferLike[]>();
+    const late = lateProvider(nobleProvider, { seed: 30 });
+    const watching = late.suites.map((suite) => ({
+      ...suite,
+      aead(key: Uint8Array): Aead {
+        const aead = suite.aead(key) as PromptAead;
+        const bulk = aead.bulk as BulkAead;
+        const open: BulkAead["open"] = (nonce, additionalData, ciphertext) => {
+          seen.set(aead, [...(seen.get(aead) ?? []), ciphertext.buffer]);
+          return bulk.open(nonce, additionalData, ciphertext);
+        };
+        return { ...aead, bulk: { ...bulk, open } };
+      },
+    }));
+    const common = { clock: Date.now, groups: ["x25519"] } as const;
+    const client = { ...common, provider: nobleProvider, trust: identities.ca, serverName: "localhost" };
+    const identity = identityOptions(identities.server());
+    const servers = serverContext({ ...common, provider: { ...late, suites: watching }, identities: [identity] });
+    for (let i = 0; i < 2; i++) {
+      const [a, b] = [end(clientContext(client).engine()), end(servers.engine())];
+      await exchangeLate(a, b);
+      for (let count = 0; count < 30; count++) a.engine.write(new Uint8Array(BULK_THRESHOLD).fill(count));
+      await exchangeLate(a, b);
+      expect([failure(b), concat(...b.received).length]).toEqual([undefined, 30 * BULK_THRESHOLD]);
+    }
+    const [first = [], second = []] = [...seen.values()];
+    expect([first.length, second.length]).toEqual([30, 30]);
+    expect([new Set(first).size, new Set(second).size].every((size) => size <= 9)).toBe(true);
+    expect(second.filter((memory) => first.includes(memory))).toEqual([]);
+  });
+
+  it.each([
+    ["an ArrayBuffer", (sealed: Uint8Array) => sealed.slice().buffer as unknown as Uint8Array],
+    ["no tag", (sealed: Uint8Array) => sealed.subarray(0, -16)],
+    ["too much", (sealed: Uint8Array) => concat(sealed, Uint8Array.of(0))],
+  ])("whose ciphertext a provider gives as %s never go out", async (_what, spoil) => {
+    const late = lateProvider(nobleProvider, { seed: 31, records: "every" });
+    let spoiling = false;
+    const suites = late.suites.map((suite) => ({
+      ...suite,
+      aead(key: Uint8Array): Aead {
+        const aead = suite.aead(key) as LateAead;
+        const seal: LateAead["seal"] = async (...given) => {
+          const spoilt = spoiling;
+          const sealed = await aead.seal(...given);
+          return spoilt ? spoil(sealed) : sealed;
+        };
+        return { ...aead, seal };
+      },
+    }));
+    const common = { clock: Date.now, groups: ["x25519"] } as const;
+    const client = { ...common, provider: { ...late, suites }, trust: identities.ca, serverName: "localhost" };
+    const server = { ...common, provider: nobleProvider, identities: [identityOptions(identities.server())] };
+    const [a, b] = [end(clientContext(client).engine()), end(serverContext(server).engine())];
+    await exchangeLate(a, b);
+    expect([failure(a), failure(b)]).toEqual([undefined, undefined]);
+    spoiling = true;
+    a.engine.write(new Uint8Array(100).fill(0x5a));
+    let wire = new Uint8Array(0) as Uint8Array;
+    for (; a.engine.busy; wire = concat(wire, a.engine.takeOutput())) await new Promise((done) => setImmediate(done));
+    expect(failure(a)).toMatchObject({ code: "ERR_TLS_INTERNAL", alert: "internal_error" });
+    // Not even the alert, which would be spoilt likewise.
+    expect([wire.length, a.engine.outputLength]).toEqual([0, 0]);
   });
 
   it("are all there before close_notify ends them", async () => {
