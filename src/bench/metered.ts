@@ -1,13 +1,13 @@
 /** What a handshake leans on, with a meter around each call: the provider, the verifier, compressors, ticket stores. */
 import type {
   Aead,
-  BulkAead,
   CipherSuite,
   CryptoProvider,
   Group,
   Hash,
   HashState,
   KeyShare,
+  LateAead,
 } from "../crypto/provider.ts";
 import { type Flow, isPromiseLike, type Suspension } from "../flow.ts";
 import type { CertificateCompression } from "../handshake/compression.ts";
@@ -97,24 +97,30 @@ function meteredSuite(plain: CipherSuite, hash: Hash, meter: Meter): CipherSuite
   return {
     ...plain,
     hash,
-    aead(key) {
-      const aead: Aead = meter.resume("protection", () => plain.aead(key));
-      return {
-        seal: (nonce, additionalData, plaintext, target) =>
-          meter.run("protection", () => aead.seal(nonce, additionalData, plaintext, target)),
-        open: (nonce, additionalData, ciphertext) =>
-          meter.run("protection", () => aead.open(nonce, additionalData, ciphertext)),
-        bulk: aead.bulk && meteredBulk(aead.bulk, meter),
-      };
-    },
+    aead: (key) =>
+      meteredAead(
+        meter.resume("protection", () => plain.aead(key)),
+        meter,
+      ),
   };
 }
 
-function meteredBulk(bulk: BulkAead, meter: Meter): BulkAead {
+function meteredAead(aead: Aead, meter: Meter): Aead {
+  if (aead.late) return { late: true, ...meteredLater(aead, meter) };
+  const { bulk } = aead;
   return {
-    threshold: bulk.threshold,
-    seal: (...record) => meter.later("protection", () => bulk.seal(...record)),
-    open: (...record) => meter.later("protection", () => bulk.open(...record)),
+    seal: (nonce, additionalData, plaintext, target) =>
+      meter.run("protection", () => aead.seal(nonce, additionalData, plaintext, target)),
+    open: (nonce, additionalData, ciphertext) =>
+      meter.run("protection", () => aead.open(nonce, additionalData, ciphertext)),
+    bulk: bulk && { late: true, threshold: bulk.threshold, ...meteredLater(bulk, meter) },
+  };
+}
+
+function meteredLater(aead: LateAead, meter: Meter): Pick<LateAead, "seal" | "open"> {
+  return {
+    seal: (...record) => meter.later("protection", () => aead.seal(...record)),
+    open: (...record) => meter.later("protection", () => aead.open(...record)),
   };
 }
 

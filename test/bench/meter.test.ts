@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Meter } from "../../src/bench/meter.ts";
 import { meteredProvider, meteredVerifier } from "../../src/bench/metered.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
-import type { CryptoProvider } from "../../src/crypto/provider.ts";
+import type { CryptoProvider, PromptAead } from "../../src/crypto/provider.ts";
 import { settle } from "../../src/flow.ts";
 import { trustStore } from "../../src/x509/trust.ts";
 import { acceptAnyVerifier, trustVerifier } from "../../src/x509/verifier.ts";
@@ -97,7 +97,7 @@ describe("a metered provider", () => {
     expect(sha256.hmac(data, data)).toEqual(nobleProvider.hashes.sha256.hmac(data, data));
     const suite = provider.suites[0] as CryptoProvider["suites"][number];
     expect(suite.hash).toBe(provider.hashes[suite.hash.name]);
-    const aead = suite.aead(new Uint8Array(suite.keyLength));
+    const aead = suite.aead(new Uint8Array(suite.keyLength)) as PromptAead;
     const sealed = aead.seal(new Uint8Array(12), data, data);
     expect(aead.open(new Uint8Array(12), data, sealed)).toEqual(data);
     const { hash, hkdf, protection, random } = meter.read();

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { nobleProvider } from "../../src/crypto/noble.ts";
 import { createNodeProvider } from "../../src/crypto/node.ts";
-import { createWebCryptoProvider } from "../../src/crypto/webcrypto.ts";
+import { createLeanProvider, createWebCryptoProvider } from "../../src/crypto/webcrypto.ts";
 import {
   type ClientOptions,
   clientContext,
@@ -355,6 +355,13 @@ describe("a capture of a live connection", () => {
     let count = 0;
     inspectCapture(both.file, { provider: nobleProvider, only: 2, onItem: () => count++ });
     expect(count).toBe(0);
+  });
+
+  it("needs a provider that opens records at once", () => {
+    const { file } = seen(talk, { cipherSuites: ["TLS_AES_128_GCM_SHA256"] });
+    expect(() => inspected(file, { provider: createLeanProvider() })).toThrow(
+      expect.objectContaining({ code: "ERR_TLS_OPTION", detail: expect.stringContaining("answers later only") }),
+    );
   });
 });
 

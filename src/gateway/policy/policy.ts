@@ -104,11 +104,11 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
  * ```
  */
 export function compilePolicy(source: string | PolicyDocument): Policy {
-  const document = readObject(typeof source === "string" ? parseJson(source) : source, "", ["version", "rules"]);
-  const version = readString(document.version, "version", (text) =>
+  const root = readObject(typeof source === "string" ? parseJson(source) : source, "", ["version", "rules"]);
+  const version = readString(root.version, "version", (text) =>
     /^[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?$/.test(text) ? undefined : "is not up to 128 ASCII characters",
   );
-  const list = document.rules;
+  const list = root.rules;
   if (!Array.isArray(list)) throw wrong("rules", `${quoted(list)} is not a list`);
   if (list.length > MAX_RULES) throw wrong("rules", `more than ${MAX_RULES} rules`);
   const rules = list.map((rule, index) => readRule(rule, `rules[${index}]`));
@@ -119,7 +119,7 @@ export function compilePolicy(source: string | PolicyDocument): Policy {
     version,
     rules: names,
     // Later changes to what was given are none to the policy.
-    document: structuredClone(document) as unknown as PolicyDocument,
+    document: structuredClone(root) as unknown as PolicyDocument,
     decide: (client, request) => decide(version, rules, client, request),
     authorize: (client) => authorize(rules, client),
   };

@@ -33,7 +33,7 @@ export interface CapturedConnection {
 
 /** What to do with a capture. */
 export interface InspectOptions {
-  /** Whose suites decrypt; all that is asked of it answers at once. */
+  /** Whose suites decrypt; one that answers later only is refused (`ERR_TLS_OPTION`) where it is needed. */
   readonly provider: CryptoProvider;
   /** SSLKEYLOGFILE lines (RFC 9850), beside those in the capture itself. */
   readonly keyLog?: string | undefined;

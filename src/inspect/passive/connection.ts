@@ -10,7 +10,7 @@ import { type InspectItem, traceSecret } from "../trace.ts";
 import { WatchedDirection } from "./direction.ts";
 import { FinishedCheck } from "./finished.ts";
 import type { KeyLogSecrets } from "./key-log.ts";
-import { WatchedKeys } from "./keys.ts";
+import { tryOpen, WatchedKeys } from "./keys.ts";
 import { WatchedMessages } from "./messages.ts";
 
 const { handshake, application_data } = ContentType.codes;
@@ -191,7 +191,7 @@ export class WatchedConnection {
       }
       const sequence = keys.opener.records;
       try {
-        const opened = keys.opener.tryOpen(record);
+        const opened = tryOpen(keys.opener, record);
         if (opened !== undefined) {
           direction.enter(epoch);
           return { opened, epoch, sequence };

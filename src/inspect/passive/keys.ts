@@ -1,9 +1,10 @@
 /** Which key opens a record of which epoch: from a key log's secrets and the hellos (RFC 8446 7.1 to 7.3). */
 import { CipherSuiteId, type CipherSuiteName } from "../../codec/registry.ts";
 import type { CipherSuite, CryptoProvider } from "../../crypto/provider.ts";
+import { fault } from "../../errors.ts";
 import type { Epoch, SecretLabel } from "../../handshake/io.ts";
-import type { WireRecord } from "../../record/framing.ts";
-import { RecordOpener } from "../../record/protection.ts";
+import { MAX_PLAINTEXT, type WireRecord } from "../../record/framing.ts";
+import { type OpenedRecord, openedRecord, RecordOpener } from "../../record/protection.ts";
 import { nextTrafficSecret } from "../../schedule/secrets.ts";
 import type { EpochKeys, MissingKeys, WatchedDirection } from "./direction.ts";
 import type { KeyLogSecrets } from "./key-log.ts";
@@ -97,7 +98,7 @@ export class WatchedKeys {
     if (secret.length !== length) {
       return { reason: `${label} in the key log has ${secret.length} bytes, and the hash of ${suite.name} ${length}` };
     }
-    return { secret, opener: new RecordOpener(suite, secret) };
+    return { secret, opener: openerOf(suite, secret) };
   }
 
   #hint(): string {
@@ -114,5 +115,25 @@ export class WatchedKeys {
 }
 
 function opens(suite: CipherSuite, secret: Uint8Array, record: WireRecord): boolean {
-  return new RecordOpener(suite, secret).tryOpen(record) !== undefined;
+  return tryOpen(openerOf(suite, secret), record) !== undefined;
+}
+
+function openerOf(suite: CipherSuite, secret: Uint8Array): RecordOpener {
+  const opener = new RecordOpener(suite, secret);
+  if (opener.isLate(false, MAX_PLAINTEXT)) {
+    throw fault("ERR_TLS_OPTION", `the provider's ${suite.name} answers later only, and captures are read at once`);
+  }
+  return opener;
+}
+
+/**
+ * What a record holds; `undefined` where it is not protected by this key, which then is as if it had not come.
+ *
+ * @throws TlsError what `openedRecord` throws.
+ */
+export function tryOpen(opener: RecordOpener, record: WireRecord): OpenedRecord | undefined {
+  const inner = opener.unprotect(record);
+  if (inner !== undefined) return openedRecord(inner);
+  opener.forget();
+  return undefined;
 }
