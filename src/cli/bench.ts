@@ -59,7 +59,7 @@ const COMMON_FLAGS: readonly Flag[] = [
 export const benchCommand: Command = {
   name: "bench",
   synopsis: "[HOST:PORT]",
-  summary: "What a handshake costs: CPU by operation, bytes by message, round trips; or a live server's speed.",
+  summary: "What a handshake costs here; or how fast a live server is.",
   description: [
     "Without HOST:PORT, client and server run in this process, over memory, with throwaway certificates: by default a mutual",
     "full handshake with x25519, ecdsa-p256 and TLS_AES_128_GCM_SHA256. Calls, bytes and round trips are exact, the same each",

@@ -100,14 +100,18 @@ async function find(name: string): Promise<Command> {
 
 async function overview(): Promise<string> {
   const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  const lines = [
+    ...commands.map(({ name, synopsis, summary }) => [`${name} ${synopsis}`, summary] as const),
+    ...Object.entries(GROUPS).map(([name, { summary }]) => [`${name} …`, summary] as const),
+  ];
+  const width = Math.max(...lines.map(([form]) => form.length));
   return [
     "usage: mutls COMMAND [flags]",
     "",
     "TLS 1.3 with client certificates, and every byte of it explained.",
     "",
     "commands:",
-    ...commands.map(({ name, synopsis, summary }) => `  ${`${name} ${synopsis}`.padEnd(32)}  ${summary}`),
-    ...Object.entries(GROUPS).map(([name, { summary }]) => `  ${`${name} …`.padEnd(32)}  ${summary}`),
+    ...lines.map(([form, summary]) => `  ${form.padEnd(width)}  ${summary}`),
     "",
     "mutls COMMAND --help says more; mutls --version says which mutls.",
     "",
