@@ -1,5 +1,5 @@
 /** `mutls inspect`: captures, dumps and certificates explained. */
-import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
+import { closeSync, createReadStream, writeSync } from "node:fs";
 import { TlsError } from "../errors.ts";
 import { embedKeyLog } from "../inspect/capture/embed.ts";
 import { type CapturedConnection, type InspectedCapture, inspectCapture } from "../inspect/capture/inspect.ts";
@@ -8,6 +8,7 @@ import { isCapture } from "../inspect/capture/packets.ts";
 import { inspectPasted } from "../inspect/pasted/inspect.ts";
 import { createRenderer } from "../inspect/render.ts";
 import { type InspectItem, traceJson } from "../inspect/trace.ts";
+import { openPrivate } from "./capture-file.ts";
 import { CliError, ExitStatus, usage } from "./exit.ts";
 import type { Arguments, Command } from "./flags.ts";
 import { oneLine, traceWidth, wantsColor } from "./report.ts";
@@ -171,7 +172,7 @@ function embed(name: string, input: Uint8Array, keyLog: string, target: string):
   let descriptor: number | undefined;
   try {
     const count = embedKeyLog(input, keyLog, (bytes) => {
-      descriptor ??= openSync(target, "w", 0o600);
+      descriptor ??= openPrivate(target);
       writeSync(descriptor, bytes);
     });
     say(`${target}: the capture with the secrets of ${count} connections; whoever has it can read them`);

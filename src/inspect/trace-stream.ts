@@ -1,5 +1,5 @@
 /** One direction of a trace: records and what they carry, numbered and in their places. */
-import { concat } from "../bytes/bytes.ts";
+import { join } from "../bytes/bytes.ts";
 import { HANDSHAKE_HEADER_LENGTH, messageName } from "../codec/messages.ts";
 import { AlertDescription, AlertLevel, ContentType } from "../codec/registry.ts";
 import type { Direction, Observation } from "../engine/observer.ts";
@@ -138,7 +138,7 @@ export class TraceStream {
   }
 
   #message({ number, chunks, spans }: Pending, epoch: Epoch): TraceMessage {
-    const bytes = concat(...chunks);
+    const bytes = join(chunks);
     const type = messageName(bytes[0] as number, bytes.subarray(HANDSHAKE_HEADER_LENGTH));
     return {
       kind: "message",

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { certificateFiles, type Files, mutls, type Served, served } from "../support/cli.ts";
 
@@ -69,6 +69,14 @@ describe("connect --pcapng and serve --pcapng", () => {
 
   it("are for their owner's eyes", () => {
     for (const file of [captures.client, captures.server]) expect(statSync(file).mode & 0o077).toBe(0);
+  });
+
+  it("are so where others could read what was there before", async () => {
+    const target = files.path("shared.pcapng");
+    files.write("shared.pcapng", "before");
+    chmodSync(target, 0o644);
+    expect((await inspect(captures.client, "--pcapng", target)).status).toBe(0);
+    expect(statSync(target).mode & 0o777).toBe(0o600);
   });
 
   it("have each of a server's connections, refused ones too", async () => {

@@ -12,7 +12,7 @@ import {
   MAX_WAITING_BYTES,
   MAX_WAITING_SEGMENTS,
 } from "../../src/inspect/capture/limits.ts";
-import { certificateFields, inspectPasted } from "../../src/inspect/index.ts";
+import { certificateFields, type InspectItem, inspectPasted } from "../../src/inspect/index.ts";
 import { KeyLogSecrets } from "../../src/inspect/passive/key-log.ts";
 import { CLIENT, inspected, notesOf, packet, pcap, SERVER } from "./captures.ts";
 
@@ -98,7 +98,32 @@ describe("there is a limit to", () => {
     expect(() => inspectPasted(utf8("00000000  16 03 01\n*\n40000000\n"), options)).toThrow(
       refusal("a dump of more than"),
     );
+    // Each of them is within the limit; together they would stand for a hundred times as much.
+    const repeated = "00000000  16 03\n*\n00100000\n";
+    expect(() => inspectPasted(utf8(repeated.repeat(100)), options)).toThrow(refusal("a dump of more than"));
     expect(() => certificateFields(new Uint8Array(256 * 1024 + 1))).toThrow(refusal("at most 262144 are taken apart"));
+  });
+});
+
+describe("what comes in the longest or the most pieces", () => {
+  const options = { provider: nobleProvider, onItem: () => {} };
+
+  it("is one row of a dump", () => {
+    // Handshake messages without content, end to end.
+    const row = `00000000  ${"05000000".repeat(0x10000)}\n00040000  05000000\n`;
+    expect(inspectPasted(utf8(row), options)).toBe("messages");
+  });
+
+  it("is one message in records of one byte", () => {
+    const message = concat(Uint8Array.of(1, 3, 0, 0), new Uint8Array(0x30000));
+    const records = new Uint8Array(6 * message.length);
+    for (const [index, byte] of message.entries()) records.set([22, 3, 3, 0, 1, byte], 6 * index);
+    const spans: number[] = [];
+    const onItem = (item: InspectItem) => {
+      if (item.kind === "message") spans.push(item.spans.length);
+    };
+    expect(inspectPasted(records, { ...options, onItem })).toBe("records");
+    expect(spans).toEqual([message.length]);
   });
 });
 

@@ -5,10 +5,15 @@ import { fault } from "../../errors.ts";
 
 /** Characters of a dump. */
 const MAX_TEXT = 64 * 1024 * 1024;
-/** Bytes that rows left out as `*` may stand for. */
+/** Bytes that all rows left out as `*` may stand for. */
 const MAX_BYTES = 16 * 1024 * 1024;
 /** Bytes of a row where no other row tells. */
 const ROW = 16;
+
+/** Bytes that may still be repeated. */
+interface Repeats {
+  left: number;
+}
 
 /** Offset, and what stands behind it. */
 const ROW_FORM = /^([0-9a-f]{4,8})(:?)(?:[ \t]+(.*))?$/i;
@@ -43,7 +48,8 @@ export function readDump(input: Uint8Array): Uint8Array[] | undefined {
 
 function readRows(lines: readonly string[]): Uint8Array[] {
   const pieces: Uint8Array[] = [];
-  for (const rows of dumps(lines)) pieces.push(readPiece(rows));
+  const repeats = { left: MAX_BYTES };
+  for (const rows of dumps(lines)) pieces.push(readPiece(rows, repeats));
   return pieces.filter(({ length }) => length > 0);
 }
 
@@ -66,7 +72,7 @@ function dumps(lines: readonly string[]): (Row | "*")[][] {
   return found;
 }
 
-function readPiece(rows: readonly (Row | "*")[]): Uint8Array {
+function readPiece(rows: readonly (Row | "*")[], repeats: Repeats): Uint8Array {
   const bytes: number[] = [];
   const radix = radixOf(rows);
   const width = widthOf(rows, radix);
@@ -77,13 +83,13 @@ function readPiece(rows: readonly (Row | "*")[]): Uint8Array {
       continue;
     }
     const offset = Number.parseInt(row.offset, radix);
-    if (repeat) fill(bytes, offset, width);
+    if (repeat) fill(bytes, offset, width, repeats);
     repeat = false;
     if (offset !== bytes.length)
       throw fault("ERR_TLS_CAPTURE", `the dump's offset ${row.offset} is not where it stands`);
     const next = rows[index + 1];
     const wanted = next === undefined || next === "*" ? undefined : Number.parseInt(next.offset, radix) - offset;
-    bytes.push(...rowBytes(row, wanted ?? width, wanted !== undefined));
+    for (const byte of rowBytes(row, wanted ?? width, wanted !== undefined)) bytes.push(byte);
   }
   return Uint8Array.from(bytes);
 }
@@ -104,8 +110,9 @@ function radixOf(rows: readonly (Row | "*")[]): number {
 }
 
 /** Rows like the last one, which were left out. */
-function fill(bytes: number[], end: number, width: number): void {
-  if (end > MAX_BYTES) throw fault("ERR_TLS_CAPTURE", `a dump of more than ${MAX_BYTES} bytes`);
+function fill(bytes: number[], end: number, width: number, repeats: Repeats): void {
+  repeats.left -= Math.max(0, end - bytes.length);
+  if (repeats.left < 0) throw fault("ERR_TLS_CAPTURE", `a dump of more than ${MAX_BYTES} bytes`);
   const row = bytes.slice(-width);
   while (row.length > 0 && bytes.length < end) bytes.push(row[bytes.length % row.length] as number);
 }

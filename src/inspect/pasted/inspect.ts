@@ -1,5 +1,5 @@
 /** What people paste: TLS records or a handshake message as bytes or as a dump, whole packets as a dump, certificates. */
-import { concat, latin1 } from "../../bytes/bytes.ts";
+import { join, latin1 } from "../../bytes/bytes.ts";
 import { DerReader, Tag } from "../../bytes/der.ts";
 import { toHex } from "../../bytes/hex.ts";
 import { readPem } from "../../bytes/pem.ts";
@@ -124,7 +124,7 @@ function packetsOf(pieces: readonly Uint8Array[]): Uint8Array | undefined {
   for (const linkType of [ETHERNET, LINKTYPE_RAW]) {
     if (pieces.every((piece) => !isCapture(piece) && typeof segmentOf(linkType, piece, piece.length) !== "string")) {
       const blocks = pieces.map((piece) => enhancedPacket(0, 0n, piece, piece.length));
-      return concat(sectionHeader(), interfaceDescription(linkType), ...blocks);
+      return join([sectionHeader(), interfaceDescription(linkType), ...blocks]);
     }
   }
   return undefined;
