@@ -62,7 +62,9 @@ export const COMPARISONS: readonly Comparison[] = [
   {
     file: "providers",
     title: "Providers",
-    text: "A mutual full handshake by who computes.",
+    text:
+      "A mutual full handshake by who computes. While webcrypto signs, what stands before the signature is sent already: one " +
+      "record more in each direction.",
     rows: Object.entries(PROVIDERS).map(([name, provider]) => ({ name, change: { provider } })),
   },
   {

@@ -16,9 +16,9 @@ export function scenarioReport(row: CostRow): string {
     [
       `Both ends: ${spreadText(times.handshake)} ms; CPU time of all threads, garbage collected and all, ` +
         `${spreadText(times.processCpu)} ms${memory}.`,
-      `Medians of ${times.runs} handshakes, in brackets the 10th and 90th percentile. Both ends run in one process, over`,
-      "memory. Operations are timed in handshakes of their own, which the meter makes " +
-        `${digits(times.metering.median)} times as long; the rest has that in it.`,
+      `Medians over rounds of some handshakes each, ${times.runs} in all; in brackets the 10th and 90th percentile of the rounds.`,
+      "Both ends run in one process, over memory. Operations are timed in handshakes of their own, which the meter makes",
+      `${digits(times.metering.median)} times as long; the rest has that in it.`,
       ...waitingNote([row]),
     ],
     tableLines(wireRows(row)),
@@ -52,8 +52,8 @@ export function comparisonReport(rows: readonly CostRow[], by: keyof ScenarioFac
       ]),
     ]),
     [
-      `Medians, in brackets the 10th and 90th percentile; ratios are to ${first.name} in the same round of one interleaved run of`,
-      `${Math.min(...rows.map(({ times }) => times.runs))} handshakes and more of each. Both ends run in one process, over memory.`,
+      "Medians over rounds of some handshakes each, in brackets the 10th and 90th percentile of the rounds; ratios are to",
+      `${first.name} in the same round of one interleaved run of ${Math.min(...rows.map(({ times }) => times.runs))} handshakes and more of each. Both ends run in one process, over memory.`,
     ],
     tableLines([
       ["client / server, ms", ...rows.map(({ name }) => name)],
