@@ -137,8 +137,10 @@ describe.skipIf(missing("MUTLS_CHROMIUM, Chromium", existsSync(executablePath)))
     expect(await page.locator(".detail").innerText()).toMatch(/byte \d+ was sent as [0-9a-f]{2}/);
     expect(await selectedField(page)).toMatch(/^verify_data/);
     expect(await page.locator("#ends").innerText()).toContain("ERR_SSL_DIGEST_CHECK_FAILED");
+    expect(await page.locator("#cost").innerText()).toMatch(/^As far as it has come, /);
     await page.goBack();
     await eventually(() => verdict(page)).toMatch(/^Both ends are connected/);
+    expect(await page.locator("#cost").innerText()).toContain("1 round trip before the client may send");
   });
 
   it("breaks the handshake by any byte", async () => {

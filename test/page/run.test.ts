@@ -89,6 +89,9 @@ describe.each(SCENARIOS)("a handshake with %s", (_, choices) => {
     for (const { bytes, overhead, messages } of cost.flights) {
       expect(overhead + messages.reduce((sum, one) => sum + one.bytes, 0)).toBe(bytes);
     }
+    const handshakes = passed.filter(({ sealed }) => sealed.epoch !== "application" && sealed.type !== 23);
+    const { client, server } = cost.handshakeBytes;
+    expect(client + server).toBe(handshakes.reduce((sum, { sealed }) => sum + sealed.wire.length, 0));
     expect(cost.roundTrips).toBe(choices.retry === "yes" ? 2 : 1);
   });
 });

@@ -1,7 +1,11 @@
 /** What a handshake costs on the wire: bytes by flight and by message, and round trips. */
+
+import { ContentType } from "../../codec/registry.ts";
 import type { Side } from "../../errors.ts";
 import type { Entry, Flight } from "./conversation.ts";
 import { titleOf } from "./tree.ts";
+
+const { application_data } = ContentType.codes;
 
 /** One flight. */
 export interface FlightCost {
@@ -17,7 +21,7 @@ export interface FlightCost {
 /** A whole conversation. */
 export interface Cost {
   readonly flights: readonly FlightCost[];
-  /** Until the last handshake message that is not a ticket. */
+  /** Of the records before application keys, early data left out. */
   readonly handshakeBytes: { readonly client: number; readonly server: number };
   /** Before the client may send application data that is not early. */
   readonly roundTrips: number;
@@ -27,7 +31,8 @@ export interface Cost {
 export function costOf(flights: readonly Flight[]): Cost {
   const handshakeBytes = { client: 0, server: 0 };
   for (const { from, record } of flights.flatMap(({ entries }) => entries)) {
-    if (record.epoch !== "application") handshakeBytes[from] += record.wire.length;
+    if (record.epoch !== "application" && record.type.code !== application_data)
+      handshakeBytes[from] += record.wire.length;
   }
   const retried = flights.some(({ entries }) =>
     entries.some(({ messages }) => messages.some(({ type }) => type === "hello_retry_request")),

@@ -95,7 +95,7 @@ export const HELLO_FAULTS: FaultGroup = {
       name: "only-tls12",
       title: "A client of TLS 1.2",
       story: "The ClientHello arrives without supported_versions: that is how TLS 1.2 looks.",
-      section: "RFC 8446 4.2.1",
+      section: "RFC 8446 D.2",
       change: lacking("supported_versions"),
       code: "ERR_SSL_UNSUPPORTED_PROTOCOL",
       alert: "protocol_version",

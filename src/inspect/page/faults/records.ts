@@ -126,8 +126,8 @@ const RECORDS: readonly Fault[] = [
   {
     name: "empty-handshake-record",
     title: "An empty handshake record",
-    story: "A handshake record without content comes before the server's flight.",
-    section: "RFC 8446 5.1",
+    story: "A protected handshake record without content comes before the server's flight.",
+    section: "RFC 8446 5.4",
     difference: () => ({
       tampering: inRecord(serverFlight, (record) => [{ type: handshake, content: new Uint8Array(0) }, record]),
     }),

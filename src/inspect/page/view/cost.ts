@@ -3,17 +3,20 @@ import type { Conversation } from "../conversation.ts";
 import { costOf, type FlightCost } from "../cost.ts";
 import { count, el } from "./dom.ts";
 
-export function costView({ flights }: Conversation): HTMLElement {
+export function costView({ flights, ends }: Conversation): HTMLElement {
   const { flights: costs, handshakeBytes, roundTrips } = costOf(flights);
   const longest = Math.max(...costs.map(({ bytes }) => bytes));
   const { client, server } = handshakeBytes;
+  const bytes = `${count(client, "byte")} from the client and ${count(server, "byte")} from the server`;
   return el(
     "div",
     {},
     el(
       "p",
       { class: "lead" },
-      `The handshake takes ${count(client, "byte")} from the client, ${count(server, "byte")} from the server, and ${count(roundTrips, "round trip")} before the client may send its data.`,
+      ends.every(({ result }) => result !== undefined)
+        ? `The handshake takes ${bytes}, and ${count(roundTrips, "round trip")} before the client may send data that is not early.`
+        : `As far as it has come, the handshake has taken ${bytes}.`,
     ),
     el(
       "table",
