@@ -129,6 +129,14 @@ export function pathFault(path: string): string | undefined {
   return form === path ? undefined : `in its normal form that is ${form}`;
 }
 
+/**
+ * A path as rules are held against it. RFC 3986 2.2 lets `@` and `%40` differ, and so both are forwarded as they are; but
+ * servers that decode paths take them for the same, and so must a rule that denies.
+ */
+export function readAlike(path: string): string {
+  return path.replace(/%(?:2[146-9A-C]|3[AD]|40)/g, decodeURIComponent);
+}
+
 export function isRefusal(read: object): read is Refusal {
   return "rule" in read;
 }

@@ -111,6 +111,11 @@ describe("what", () => {
     ["/a/**/z", ["/a/z", "/a/b/z", "/a/b/c/z"], ["/a", "/z", "/a/z/b"]],
     ["/a/*/c/**", ["/a/b/c", "/a/b/c/d"], ["/a/c", "/a//c"]],
     ["/", ["/"], ["/a"]],
+    // Servers that decode take both for the same.
+    ["/a@b/**", ["/a@b", "/a%40b/c"], ["/ab", "/a%25b"]],
+    ["/a%40b", ["/a@b", "/a%40b"], ["/a%2540b"]],
+    ["/!$&'()+,:=", ["/!$&'()+,:=", "/%21%24%26%27%28%29%2B%2C%3A%3D"], ["/"]],
+    ["/%2A", ["/*", "/%2A"], ["/a"]],
   ])("path %s", (path, fitting, others) => {
     const policy = compilePolicy(allow({ what: { path } }));
     const decide = (each: string) => policy.decide(alice, { ...GET, path: each }).allowed;
@@ -122,6 +127,7 @@ describe("what", () => {
     ["api.example.org", ["api.example.org"], ["example.org", "a.api.example.org"]],
     ["*.example.org", ["api.example.org"], ["example.org", "a.b.example.org", "xexample.org"]],
     ["127.0.0.1", ["127.0.0.1"], ["127.0.0.2"]],
+    ["[::1]", ["[::1]"], ["[::2]"]],
   ])("host %s", (host, fitting, others) => {
     const policy = compilePolicy(allow({ what: { host } }));
     const decide = (each: string) => policy.decide(alice, { ...GET, host: each }).allowed;

@@ -1,6 +1,6 @@
 /** Rules about requests: by method, path and host. */
 import { isDomainName } from "../../x509/names.ts";
-import { pathFault } from "../target.ts";
+import { pathFault, readAlike } from "../target.ts";
 import { allOf, type Condition } from "./condition.ts";
 import { at, quoted, readObject, readSome, readString, wrong } from "./reading.ts";
 
@@ -20,7 +20,7 @@ export interface WhatDocument {
   readonly method?: string | readonly string[];
   /**
    * By segments: `*` is one, `**` any number of them, and stands once. `/a/**` is `/a`, `/a/` and all below; `/a` is not
-   * `/a/`. Case counts.
+   * `/a/`. Case counts; whether a character is percent-encoded does not.
    */
   readonly path?: string | readonly string[];
   /** A name or address without port, or `*.` and a name, for one label more. */
@@ -85,7 +85,7 @@ function pathPattern(pattern: string): Matches {
   const head = rest < 0 ? wanted : wanted.slice(0, rest);
   const tail = rest < 0 ? [] : wanted.slice(rest + 1);
   return (path) => {
-    const segments = path.slice(1).split("/");
+    const segments = readAlike(path).slice(1).split("/");
     if (rest < 0 ? segments.length !== head.length : segments.length < head.length + tail.length) return false;
     const last = segments.length - tail.length;
     return (
@@ -96,5 +96,5 @@ function pathPattern(pattern: string): Matches {
 }
 
 function fits(wanted: string, segment: string | undefined): boolean {
-  return wanted === "*" ? segment !== "" : segment === wanted;
+  return wanted === "*" ? segment !== "" : segment === readAlike(wanted);
 }
