@@ -5,6 +5,7 @@ import { createServer as createHttpsServer, Agent as HttpsAgent, request as http
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
@@ -497,6 +498,22 @@ describe("a change of protocols", () => {
     } as const;
     await world.gateway.replacePolicy(compilePolicy(narrower));
     await expect(reader.read()).rejects.toThrow();
+  });
+
+  it("is ended by a policy that came while the server behind thought about it", async () => {
+    const server = createServer();
+    const asked = new Promise<Duplex>((resolve) => server.on("upgrade", (_, socket) => resolve(socket)));
+    world = await makeWorld(cast, { upgrades: ["websocket"] }, server);
+    const session = await world.connect();
+    await session.writable.getWriter().write(utf8(ask("websocket", "/ws")));
+    const socket = await asked;
+    socket.resume();
+    socket.on("error", () => {});
+    const rules = [{ name: "else", effect: "allow", who: "verified", what: { path: "/else" } }] as const;
+    await world.gateway.replacePolicy(compilePolicy({ version: "2", rules }));
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nsecret");
+    await once(socket, "end");
+    expect(await rest(session)).not.toContain("secret");
   });
 
   it("is refused to others, and by the policy", async () => {

@@ -117,13 +117,15 @@ function join(
     socket.destroy();
     behind.destroy();
   };
-  if (head.length > 0) behind.write(head);
-  if (first.length > 0) socket.write(first);
   // Whoever would not be let in now is not kept in.
   client.rejudge = () => {
     const request = { method: response.req.method ?? "GET", path: target.path, host: host.name };
     if (!service.policy.decide(socket.session.peer, request).allowed) end();
   };
+  // Another policy may be in force since the server behind was asked.
+  client.rejudge();
+  if (head.length > 0) behind.write(head);
+  if (first.length > 0) socket.write(first);
   socket.removeAllListeners("timeout");
   socket.setTimeout(service.limits.idleTime, end);
   behind.on("error", end);
