@@ -218,5 +218,9 @@ describe("the Host field", () => {
       return isRefusal(found) ? found.status : found.name;
     };
     expect(["127.0.0.1:8443", "[::1]:1", "localhost"].map(nameless)).toEqual(["127.0.0.1", "[::1]", 421]);
+    // Otherwise a rule about one would not be about the others.
+    expect(["[0:0:0:0:0:0:0:1]", "[::0001]:80", "[FE80::A]"].map(nameless)).toEqual(["[::1]", "[::1]", "[fe80::a]"]);
+    expect(["[127.0.0.1]", "127.1", "0127.0.0.1"].map(nameless)).toEqual([400, expect.any(Number), expect.any(Number)]);
+    expect(readHost(["[0::1]:80"], "[0::1]:80", undefined)).toEqual({ name: "[::1]", field: "[::1]:80" });
   });
 });

@@ -1,5 +1,6 @@
 /** Rules about requests: by method, path and host. */
-import { isDomainName } from "../../x509/names.ts";
+import { parseAddress } from "../../x509/address.ts";
+import { hostForm } from "../host.ts";
 import { pathFault, readAlike } from "../target.ts";
 import { allOf, type Condition } from "./condition.ts";
 import { at, quoted, readObject, readSome, readString, wrong } from "./reading.ts";
@@ -38,12 +39,7 @@ const KEYS: Readonly<
   },
   path: { check: patternFault, matching: pathPattern },
   host: {
-    check: (text) =>
-      isDomainName(text.toLowerCase().replace(/^\*\./, "")) || /^(\d+\.){3}\d+$|^\[[0-9a-f:.]+\]$/i.test(text)
-        ? text === text.toLowerCase()
-          ? undefined
-          : "is written in lower case"
-        : "is no host, or has a port",
+    check: hostFault,
     matching: (wanted) =>
       wanted.startsWith("*.")
         ? (host) => host.includes(".") && host.slice(host.indexOf(".")) === wanted.slice(1)
@@ -67,6 +63,14 @@ export function readWhat(value: unknown, place: string): Condition<PolicyRequest
       };
     }),
   );
+}
+
+function hostFault(pattern: string): string | undefined {
+  const [, any = "", host = ""] = /^(\*\.)?(.*)$/s.exec(pattern) ?? [];
+  const form = hostForm(host);
+  if (form === undefined) return "is no host, or has a port";
+  if (form !== host) return `is written ${any}${form}`;
+  return any !== "" && parseAddress(host) !== undefined ? "has * before an address" : undefined;
 }
 
 function patternFault(pattern: string): string | undefined {
