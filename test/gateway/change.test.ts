@@ -284,7 +284,8 @@ describe("the end", () => {
     const session = await world.connect();
     await session.writable.getWriter().write(utf8(get("/")));
     await arrived;
-    await world.gateway.close(20);
+    await Promise.all([world.gateway.close(20), world.gateway.close(20)]);
+    expect(world.audit.filter(({ event }) => event === "stopped")).toHaveLength(1);
     expect(await rest(session)).toBe("");
     expect(world.audit.map(({ event }) => event)).toContain("ended");
   });

@@ -550,7 +550,12 @@ describe("options", () => {
     ['there is no limit "speed"', { limits: { speed: 1 } }],
     ["limits.headTime 0 is not 1 to", { limits: { headTime: 0 } }],
     ['identity has no option "all"', { identity: { all: true } }],
+    ["identity: two facts under the name x-who", { identity: { subject: "X-Who", roles: "x-who" } }],
     ['upgrades: "a b"', { upgrades: ["a b"] }],
+    ['earlyRequests: "Refuse" is neither', { earlyRequests: "Refuse" }],
+    ['forwarded: "x-real-ip"', { forwarded: ["x-real-ip"] }],
+    ['upstream: "tls" beside socketPath', { upstream: { socketPath: "/nowhere", tls: {} } }],
+    ['upstream: "path" beside host or port or tls', { upstream: { host: HOST, port: 80, path: "/" } }],
   ])("are refused: %s", async (reason, options) => {
     const given = {
       upstream: { host: HOST, port: 1 },

@@ -44,6 +44,9 @@ export function identityFields(options: IdentityFieldOptions = {}): IdentityFiel
     throw fault("ERR_TLS_OPTION", "clientCertChain without clientCert");
   }
   const names = CUSTOM.flatMap((key) => (options[key] === undefined ? [] : [checkedName(key, options[key])]));
+  const folded = names.map(foldedName);
+  const twice = names.find((_, index) => folded.indexOf(folded[index] as string) !== index);
+  if (twice !== undefined) throw fault("ERR_TLS_OPTION", `identity: two facts under the name ${twice}`);
   const kept = new Map<string, readonly string[]>();
   return {
     names,

@@ -1,4 +1,5 @@
 /** The header fields of a request as it goes to the server behind, and what of its framing is not to be trusted. */
+import { fault } from "../../errors.ts";
 import type { PeerIdentity } from "../../x509/identity.ts";
 import type { Host } from "../host.ts";
 import type { Refusal } from "../target.ts";
@@ -79,6 +80,13 @@ export function requestFields(
     ...identity.fields(client, roles),
     ...(early ? ["Early-Data", "1"] : []),
   ];
+}
+
+/** @throws TlsError `ERR_TLS_OPTION` for what is no such field. */
+export function forwardedFields(given: readonly ForwardedField[] = ["forwarded", "x-forwarded"]) {
+  const unknown = given.find((kind) => !Object.hasOwn(FORWARDED, kind));
+  if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `forwarded: "${unknown}"`);
+  return given;
 }
 
 const FORWARDED: Readonly<Record<ForwardedField, (facts: ForwardFacts) => readonly string[]>> = {

@@ -39,6 +39,7 @@ export function upstreamRequest(
     path: target.path + target.query,
     headers: [...requestFields(rawHeaders, facts, service.identity, service.forwarded), ...more],
     setHost: false,
+    insecureHTTPParser: false,
     maxHeaderSize: service.limits.headSize,
   });
 }

@@ -18,7 +18,7 @@ import { timeLimit } from "../../transport/timers.ts";
 import type { AuditLog } from "../audit/log.ts";
 import { errorFacts } from "../audit/record.ts";
 import { type IdentityFieldOptions, identityFields } from "../fields/identity.ts";
-import type { ForwardedField } from "../fields/request.ts";
+import { type ForwardedField, forwardedFields } from "../fields/request.ts";
 import type { EarlyRequests } from "../judge.ts";
 import { type Expiries, type GatewayMetrics, REGISTERED } from "../metrics/gateway.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -78,7 +78,7 @@ export interface Gateway {
    */
   replacePolicy(policy: Policy): Promise<Recheck>;
   /**
-   * Stops listening, lets requests under way come to their end, and ends what is left then.
+   * Stops listening, lets requests under way come to their end, and ends what is left then. Once it is closing, it goes on.
    *
    * @param grace - ms. Default 10000.
    */
@@ -169,6 +169,7 @@ class RunningGateway implements Gateway, Service {
   readonly #clients = new Map<unknown, Client>();
   #accepted = 0;
   #over: (() => void) | undefined;
+  #closed: Promise<void> | undefined;
 
   constructor(options: GatewayOptions) {
     const { tls, policy } = options;
@@ -181,9 +182,12 @@ class RunningGateway implements Gateway, Service {
     this.limits = resolveGatewayLimits(options.limits);
     this.policy = policy;
     this.identity = identityFields(options.identity);
-    this.forwarded = options.forwarded ?? ["forwarded", "x-forwarded"];
+    this.forwarded = forwardedFields(options.forwarded);
     this.upgrades = (options.upgrades ?? []).map(protocolName);
     this.earlyRequests = options.earlyRequests ?? "refuse";
+    if (!["refuse", "mark"].includes(this.earlyRequests)) {
+      throw fault("ERR_TLS_OPTION", `earlyRequests: "${this.earlyRequests}" is neither "refuse" nor "mark"`);
+    }
     this.audit = options.audit;
     this.auditQuery = options.auditQuery ?? false;
     this.metrics = options.metrics;
@@ -235,7 +239,12 @@ class RunningGateway implements Gateway, Service {
     return this.context.recheck(() => new Promise((resolve) => setImmediate(resolve)), timeLimit());
   }
 
-  async close(grace = GRACE): Promise<void> {
+  close(grace = GRACE): Promise<void> {
+    this.#closed ??= this.#close(grace);
+    return this.#closed;
+  }
+
+  async #close(grace: number): Promise<void> {
     this.draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const { pending, socket } of this.#clients.values()) if (pending === 0) socket.destroySoon();

@@ -38,6 +38,9 @@ const KEPT_MS = 4000;
 export function openUpstream(to: UpstreamOptions, limits: GatewayLimits): Upstream {
   const { upstreamConnections: maxSockets } = limits;
   const kept = { keepAlive: true, maxSockets, maxFreeSockets: Math.min(32, maxSockets), timeout: KEPT_MS } as const;
+  const known = "socketPath" in to ? ["socketPath"] : ["host", "port", "tls"];
+  const unknown = Object.keys(to).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw fault("ERR_TLS_OPTION", `upstream: "${unknown}" beside ${known.join(" or ")}`);
   if ("socketPath" in to) {
     const agent = new Agent(kept);
     return {
