@@ -48,8 +48,8 @@ export const gatewayCommand: Command = {
     "",
     "--check looks at the files and ends. --dry-run says what a request would come to, and why: 0 where it is allowed.",
     "",
-    "exit status: 0 stopped, 2 usage or policy, 7 cannot listen, 22 denied (--dry-run), 26 cannot read the policy,",
-    "58 certificate or key, 60 client certificate refused (--dry-run), 77 CA file, 82 CRL file",
+    "exit status: 0 stopped, 2 usage or policy, 7 cannot listen, 22 denied (--dry-run), 23 cannot write the audit log,",
+    "26 cannot read the policy, 58 certificate or key, 60 client certificate refused (--dry-run), 77 CA file, 82 CRL file",
   ].join("\n"),
   positionals: 0,
   flags: [
@@ -185,6 +185,9 @@ function check(args: Arguments, { policy, tls }: Loaded): number {
   return ExitStatus.ok;
 }
 
+/** For the audit log's last lines, in ms. */
+const AUDIT_PATIENCE = 2000;
+
 async function serve(args: Arguments, options: Loaded): Promise<number> {
   const grace = 1000 * (args.number("grace", 0, 86_400) ?? 10);
   const metricsAt = args.get("metrics");
@@ -215,7 +218,13 @@ async function serve(args: Arguments, options: Loaded): Promise<number> {
   unfollow();
   unhang();
   await gateway.close(grace);
+  // Lines that wait for a reader who reads no more would keep the process for ever.
+  const stalled = setTimeout(() => {
+    log("the audit log does not take its last lines");
+    process.exit(ExitStatus.write);
+  }, AUDIT_PATIENCE);
   await Promise.all([metricsServer?.close(), audit?.close()]);
+  clearTimeout(stalled);
   signals.stop();
   return ExitStatus.ok;
 }

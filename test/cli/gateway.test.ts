@@ -1,4 +1,5 @@
 /** `mutls gateway` as a process. */
+import { once } from "node:events";
 import { readFileSync, renameSync, statSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -96,8 +97,8 @@ async function running(...more: string[]): Promise<Running> {
 const content = (name: string) => readFileSync(files.path(name), "utf8");
 const pair = (name: string) => ({ cert: content(`${name}.pem`), key: content(`${name}.key`) });
 
-function open(options: Partial<ConnectOptions> = {}): Promise<TlsSession> {
-  const to = { host: "127.0.0.1", port: (gateway as Running).port, serverName: "localhost" };
+function open(options: Partial<ConnectOptions> = {}, port = (gateway as Running).port): Promise<TlsSession> {
+  const to = { host: "127.0.0.1", port, serverName: "localhost" };
   return connect({ ...to, trust: content("ca.pem"), identities: [pair("client")], ...options });
 }
 
@@ -134,6 +135,32 @@ describe("mutls gateway", () => {
     expect(status).toBe(0);
     for (const each of gateway.stdout().trimEnd().split("\n")) expect(JSON.parse(each).time).toMatch(/Z$/);
     gateway = undefined;
+  });
+
+  it("ends though nobody reads its audit log, and answers until then", async () => {
+    const child = start(["gateway", "--listen", "127.0.0.1:0", ...flags()]);
+    const ended = once(child, "exit");
+    let stderr = "";
+    const port = await new Promise<number>((resolve) => {
+      child.stderr?.on("data", (chunk) => {
+        stderr += chunk;
+        const [, found] = /listening on 127\.0\.0\.1:(\d+)/.exec(stderr) ?? [];
+        if (found !== undefined) resolve(Number(found));
+      });
+    });
+    const session = await open({}, port);
+    const [writer, reader] = [session.writable.getWriter(), session.readable.getReader()];
+    const request = new TextEncoder().encode(`GET /${"a".repeat(1000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    // More than a pipe takes.
+    for (let count = 0; count < 600; count++) {
+      await writer.write(request);
+      let answer = "";
+      while (!answer.endsWith("403 Forbidden\n")) answer += new TextDecoder().decode((await reader.read()).value);
+    }
+    session.abort();
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([23, null]);
+    expect(stderr).toContain("mutls: the audit log does not take its last lines\n");
   });
 
   it("follows its policy and its CRLs, and leaves in force what it cannot replace", async () => {
