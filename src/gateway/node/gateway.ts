@@ -298,7 +298,8 @@ class RunningGateway implements Gateway, Service {
     (http as { httpAllowHalfOpen?: boolean }).httpAllowHalfOpen = true;
     const attend = (attended: (client: Client) => void, { socket }: IncomingMessage) => {
       const client = this.#clients.get(socket);
-      if (client === undefined) socket.destroy();
+      // node:http reads to the end of what it was given, also where that has cost the client its connection.
+      if (client === undefined || socket.destroyed) socket.destroy();
       else attended(client);
     };
     const answered = (expects: boolean) => (incoming: IncomingMessage, response: ServerResponse) =>
