@@ -1,7 +1,7 @@
 /** One request to the server behind and its answer back: streamed, with backpressure and a time for everything. */
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import { errorFacts } from "../audit/record.ts";
-import { passedBack } from "../fields/names.ts";
+import { passedBack, valuesOf } from "../fields/names.ts";
 import { requestFields } from "../fields/request.ts";
 import type { Judged } from "../judge.ts";
 import { answer, type Passage, type Service, tell } from "./service.ts";
@@ -207,12 +207,15 @@ function sendBack(
   answered.pipe(response);
 }
 
-/** @returns What is wrong with a field that Node reads and does not write. */
+/** @returns What is wrong with an answer that Node reads, and does not decode or does not write. */
 export function writeHead(
   response: ServerResponse,
   { statusCode = 502, rawHeaders }: IncomingMessage,
   more: readonly string[],
 ): Error | undefined {
+  // RFC 9112 7: what goes on has no other coding, and would be taken for the content itself.
+  const isCoded = valuesOf(rawHeaders, "transfer-encoding").some((coding) => coding.toLowerCase() !== "chunked");
+  if (isCoded) return new Error("a Transfer-Encoding other than chunked");
   try {
     response.writeHead(statusCode, [...passedBack(rawHeaders), ...more]);
     return undefined;
