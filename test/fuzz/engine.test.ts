@@ -323,8 +323,8 @@ async function run(seed: number): Promise<{ readonly outcome: string; readonly s
   }
   const beforeEnd = engine.error;
   engine.receiveEnd();
-  for (let turns = 0; turns < 200 && engine.busy; turns++) {
-    // An alert is there, and observed, when it is taken.
+  for (let turns = 0; turns < 20_000 && engine.busy; turns++) {
+    // An alert is there, and observed, when it is taken. A flight in records of a byte each is opened record by record.
     engine.takeOutput();
     await new Promise((resolve) => setImmediate(resolve));
   }
