@@ -39,6 +39,8 @@ export class HttpConnection {
   #sent = true;
   /** A byte of the response has come. */
   #answered = false;
+  /** Lets go of the request's body, whoever reads it. */
+  #dropBody: (reason?: unknown) => void = ignore;
   /** Something has gone out or come in: the wait begins anew. */
   #touch: () => void = ignore;
 
@@ -59,12 +61,14 @@ export class HttpConnection {
   fail(reason: unknown): void {
     this.#failure ??= { reason };
     this.#session.abort(reason);
+    this.#dropBody(reason);
   }
 
   /** Ends it in order. */
   close(): void {
     this.#session.close().catch(ignore);
     this.#reader.cancel().catch(ignore);
+    this.#dropBody();
   }
 
   /** Nothing is asked now: whatever comes, data, an end or an error, makes it useless. */
@@ -163,11 +167,18 @@ export class HttpConnection {
   }
 
   async #sendBody({ length, open }: OutgoingBody): Promise<void> {
-    const reader = open().getReader();
+    const reader = readerOf(open);
     let left = length ?? 0;
+    let dropped = false;
+    this.#dropBody = (reason) => {
+      dropped = true;
+      reader.cancel(reason).catch(ignore);
+    };
     try {
       for (;;) {
         const chunk = await nextOf(reader);
+        // It looks like its end, and must not be told as such.
+        if (dropped) throw new Error("the rest of the body is not wanted");
         if (chunk === undefined) break;
         if (chunk.length === 0) continue;
         left -= chunk.length;
@@ -181,6 +192,8 @@ export class HttpConnection {
     } catch (error) {
       reader.cancel(error).catch(ignore);
       throw error;
+    } finally {
+      this.#dropBody = ignore;
     }
   }
 
@@ -204,6 +217,14 @@ class BrokenBody extends Error {
 /** Without a word: neither an alert nor close_notify. */
 function isCut(error: unknown): boolean {
   return error instanceof TlsError && error.code === "ERR_SSL_UNEXPECTED_EOF_WHILE_READING";
+}
+
+function readerOf(open: OutgoingBody["open"]): ReadableStreamDefaultReader<Uint8Array> {
+  try {
+    return open().getReader();
+  } catch (error) {
+    throw new BrokenBody(error);
+  }
 }
 
 async function nextOf(reader: ReadableStreamDefaultReader<unknown>): Promise<Uint8Array | undefined> {

@@ -43,11 +43,17 @@ export class Contexts {
 
   /**
    * @param credentials - False: nobody in particular.
+   * @param first - It is the server that the request was for, not one that a redirect leads to.
    * @throws HttpError where a context cannot do that; TlsError for options that cannot be used.
    */
-  async for(tls: ConnectOptions | EngineContext, host: string, credentials: boolean): Promise<Prepared> {
+  async for(
+    tls: ConnectOptions | EngineContext,
+    host: string,
+    credentials: boolean,
+    first: boolean,
+  ): Promise<Prepared> {
     if (isContext(tls)) {
-      if (credentials) return { context: tls, session: {}, pooled: true };
+      if (credentials && first) return { context: tls, session: {}, pooled: true };
       throw new HttpError(
         "ERR_HTTP_REDIRECT",
         "a context is for one server, and comes with its identities: give options",
@@ -55,17 +61,22 @@ export class Contexts {
     }
     const known = this.#made.get(tls) ?? new Map<string, Promise<Prepared>>();
     this.#made.set(tls, known);
-    const key = `${credentials} ${host}`;
-    const made = known.get(key) ?? this.#make(tls, host, credentials);
+    const key = `${credentials} ${first} ${host}`;
+    const made = known.get(key) ?? this.#make(tls, host, credentials, first);
     // To its end as the one used last; servers choose hosts, too, by redirects.
     known.delete(key);
     known.set(key, made);
     const [oldest] = known.keys();
     if (known.size > MAX_HOSTS && oldest !== undefined) known.delete(oldest);
-    return made;
+    try {
+      return await made;
+    } catch (error) {
+      if (known.get(key) === made) known.delete(key);
+      throw error;
+    }
   }
 
-  async #make(tls: ConnectOptions, host: string, credentials: boolean): Promise<Prepared> {
+  async #make(tls: ConnectOptions, host: string, credentials: boolean, first: boolean): Promise<Prepared> {
     const [configuration, session] = splitOptions(tls);
     const given = configuration as ClientConfiguration;
     const wrong = NOT_HERE.find((name) => session[name] !== undefined);
@@ -77,7 +88,7 @@ export class Contexts {
     const context = await this.#prepare({
       ...Object.fromEntries(kept),
       // Whoever names the server means that one; another is what its URL says.
-      serverName: credentials ? (given.serverName ?? host) : host,
+      serverName: first ? (given.serverName ?? host) : host,
       alpn: [ALPN],
     });
     return { context, session, pooled: !credentials || given.selectIdentity === undefined };

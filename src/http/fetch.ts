@@ -132,6 +132,8 @@ interface Call {
   readonly tls: ConnectOptions | EngineContext;
   readonly connect: Connector;
   readonly signal: AbortSignal | undefined;
+  /** The origin that it is for, wherever redirects lead. */
+  readonly first: string;
 }
 
 class Fetcher {
@@ -161,9 +163,9 @@ class Fetcher {
     const { tls = this.#options.tls, connect = this.#options.connect } = init;
     if (tls === undefined) throw refused("no tls: whom to trust, and who this side is");
     if (connect === undefined) throw refused("no connect: a way to the server, such as viaRelay or a socket");
-    const call = { tls, connect, signal };
     let request = await outgoing(input, init);
     const first = request.url.origin;
+    const call = { tls, connect, signal, first };
     let credentials = policy !== "omit";
     for (let redirects = 0; ; redirects++) {
       const exchange = await this.#exchange(request, call, credentials);
@@ -195,8 +197,9 @@ class Fetcher {
     }
   }
 
-  async #lease(url: URL, { tls, connect, signal }: Call, credentials: boolean, fresh: boolean): Promise<Lease> {
-    const prepared = await this.#contexts.for(tls, hostOf(url.hostname), credentials);
+  async #lease(url: URL, call: Call, credentials: boolean, fresh: boolean): Promise<Lease> {
+    const { tls, connect, signal, first } = call;
+    const prepared = await this.#contexts.for(tls, hostOf(url.hostname), credentials, url.origin === first);
     const open = () => openConnection(url, connect, prepared, this.#limits, signal);
     const { context } = prepared;
     if (!prepared.pooled || this.#limits.keepAliveTimeout === 0) return unkept(await open());
@@ -210,10 +213,14 @@ class Exchange {
   readonly #lease: Lease;
   readonly #stop: () => void;
 
-  private constructor(incoming: Incoming, lease: Lease, stop: () => void) {
+  private constructor(incoming: Incoming, lease: Lease, signal: AbortSignal | undefined) {
     this.incoming = incoming;
     this.#lease = lease;
-    this.#stop = stop;
+    // Who aborts need not read on: nobody else would give the connection back.
+    const onAbort = () => this.#abandon(signal?.reason);
+    this.#stop = () => signal?.removeEventListener("abort", onAbort);
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) onAbort();
   }
 
   static async begin(lease: Lease, request: OutgoingRequest, signal: AbortSignal | undefined): Promise<Exchange> {
@@ -221,13 +228,13 @@ class Exchange {
     const onAbort = () => connection.fail(signal?.reason);
     signal?.addEventListener("abort", onAbort);
     if (signal?.aborted) onAbort();
-    const stop = () => signal?.removeEventListener("abort", onAbort);
     try {
-      return new Exchange(await connection.exchange(request), lease, stop);
+      return new Exchange(await connection.exchange(request), lease, signal);
     } catch (error) {
-      stop();
       lease.release(false);
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
     }
   }
 

@@ -59,12 +59,14 @@ const INPUT_HEADERS = ["accept", "accept-encoding"] as const;
  */
 export async function outgoing(input: string | URL | Request, options: RequestOptions): Promise<OutgoingRequest> {
   const given = typeof input === "string" || input instanceof URL ? undefined : input;
+  if (given?.integrity) throw refused("an integrity, which nobody checks here");
   const url = parseUrl(given?.url ?? String(input));
   const method = parseMethod(options.method ?? given?.method ?? "GET");
   const fields = parseFields(options.headers ?? given?.headers ?? []);
   const init = options.body === undefined ? given?.body : options.body;
   if (init === null || init === undefined) return { url, method, fields: withDefaults(fields), body: undefined };
   if (method === "GET" || method === "HEAD") throw refused(`a body with ${method}`);
+  if (options.body === undefined && given?.bodyUsed) throw refused("a body that has been read");
   const { body, type } = await parseBody(init);
   const typed = type === null || fields.some(([name]) => name === "content-type");
   return { url, method, fields: withDefaults(typed ? fields : [...fields, ["content-type", type]]), body };
@@ -85,7 +87,9 @@ export function encodeHead({ url, method, fields, body }: OutgoingRequest): Uint
 
 /** The fetch standard's, and what this platform can decode. */
 function withDefaults(fields: readonly Field[]): Field[] {
-  const codings = typeof DecompressionStream === "undefined" ? "identity" : "gzip, deflate";
+  // A part of what is coded cannot be decoded.
+  const whole = !fields.some(([name]) => name === "range");
+  const codings = whole && typeof DecompressionStream !== "undefined" ? "gzip, deflate" : "identity";
   const values = { accept: "*/*", "accept-encoding": codings };
   const absent = INPUT_HEADERS.filter((name) => !fields.some(([own]) => own === name));
   return [...absent.map((name): Field => [name, values[name]]), ...fields];
@@ -120,6 +124,7 @@ function parseFields(init: HeadersInit): Field[] {
 
 async function parseBody(init: BodyInit): Promise<{ readonly body: OutgoingBody; readonly type: string | null }> {
   if (init instanceof ReadableStream) {
+    if (init.locked) throw refused("a body that somebody else reads");
     return { body: { length: undefined, once: true, open: () => init as ReadableStream<Uint8Array> }, type: null };
   }
   if (init instanceof Blob) {

@@ -35,8 +35,9 @@ export class AllowList {
   allows({ host, port }: RelayTarget): boolean {
     const address = addressOf(host);
     if (address !== undefined) return this.#names(address, port);
-    const parent = host.slice(host.indexOf("."));
-    return this.#rules.some((rule) => rule.port === port && (rule.name === host || rule.name === parent));
+    const [parent] = /\..*$/.exec(host) ?? [];
+    const names = parent === undefined ? [host] : [host, parent];
+    return this.#rules.some((rule) => rule.port === port && rule.name !== undefined && names.includes(rule.name));
   }
 
   /**

@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { printable } from "../bytes/text.ts";
 import { fault } from "../errors.ts";
-import { BASE_CREDIT, RELAY_PROTOCOL, TOKEN_PREFIX } from "../transport/relay-protocol.ts";
+import { BASE_CREDIT, MAX_DATA, RELAY_PROTOCOL, TOKEN_PREFIX } from "../transport/relay-protocol.ts";
 import { webSocketStream } from "../transport/web-socket.ts";
 import { clientOf } from "./addresses.ts";
 import { AllowList, parseRelayTarget, type RelayTarget } from "./allow.ts";
@@ -88,8 +88,8 @@ const RANGES: Readonly<Record<keyof typeof DEFAULTS, readonly [number, number]>>
   maxLifetime: [0, MAX_DELAY],
 };
 const OTHERS: readonly string[] = ["allow", "origins", "token", "resolve", "onConnection"];
-/** Bytes of a message besides what it carries. */
-const OVERHEAD = 16;
+/** Pieces of one message: each costs more than the little that may be in it. */
+const MAX_FRAGMENTS = 256;
 /** Bytes that wait for a client before its pings are not answered any more (RFC 6455 5.5.3 wants the last one's answer). */
 const MAX_PONGS = 0x10000;
 /** ms for closing handshakes when the relay closes. */
@@ -141,7 +141,8 @@ class Relaying implements Relay {
       perMessageDeflate: false,
       // By itself it would answer however much waits already.
       autoPong: false,
-      maxPayload: this.#limits.maxQueued + OVERHEAD,
+      maxPayload: 1 + MAX_DATA,
+      maxFragments: MAX_FRAGMENTS,
       handleProtocols: () => RELAY_PROTOCOL,
     });
   }

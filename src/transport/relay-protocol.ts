@@ -25,11 +25,12 @@ export const RELAY_PROTOCOL: string = "relay.mutls.1";
 export const TOKEN_PREFIX = "token.mutls.";
 /** Bytes that may be sent at first. */
 export const BASE_CREDIT = 0x10000;
+/** Bytes of the stream in one message. */
+export const MAX_DATA = 0xffff;
 
 const DATA = 0;
 const END = 1;
 const CREDIT = 2;
-const MAX_DATA = 0xffff;
 const CREDIT_LENGTH = 5;
 const MAX_CREDIT = 0x7fffffff;
 /** Bytes of one message without the subprotocol. */

@@ -10,7 +10,7 @@ it("keeps options prepared for so many hosts and no more, those used last", asyn
     return clientContext(options);
   });
   const tls = { provider: nobleProvider, rejectUnauthorized: false };
-  const visit = (host: number) => contexts.for(tls, `host${host}.example`, true);
+  const visit = (host: number) => contexts.for(tls, `host${host}.example`, true, true);
   const first = await visit(0);
   for (let host = 1; host < 64; host++) await visit(host);
   expect((await visit(0)).context).toBe(first.context);
@@ -20,4 +20,15 @@ it("keeps options prepared for so many hosts and no more, those used last", asyn
   // The one used longest ago had to go.
   await visit(1);
   expect(prepared).toHaveLength(66);
+});
+
+it("keeps no failure to prepare options", async () => {
+  let tries = 0;
+  const contexts = new Contexts((options: ClientConfiguration) => {
+    if (++tries === 1) throw new Error("not now");
+    return clientContext(options);
+  });
+  const tls = { provider: nobleProvider, rejectUnauthorized: false };
+  await expect(contexts.for(tls, "host.example", true, true)).rejects.toThrow("not now");
+  expect((await contexts.for(tls, "host.example", true, true)).pooled).toBe(true);
 });

@@ -171,6 +171,45 @@ describe("fetch", () => {
       expect(await failed(there.fetch(URL_, { method: "POST", body }))).toBe(reason);
     });
 
+    it("is refused with a body that somebody else reads, or has read", async () => {
+      const there = site(p, answering(ok("")));
+      const locked = streamOf(utf8("hi"));
+      locked.getReader();
+      const read = new Request(URL_, { method: "POST", body: "hi" });
+      await read.text();
+      for (const fetching of [there.fetch(URL_, { method: "POST", body: locked }), there.fetch(read)]) {
+        expect(await failed(fetching)).toMatchObject({ code: "ERR_HTTP_REQUEST" });
+      }
+      expect(there.dialed).toEqual([]);
+    });
+
+    it("is refused with an integrity that nobody would check", async () => {
+      const there = site(p, answering(ok("")));
+      const integrity = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+      expect(await failed(there.fetch(new Request(URL_, { integrity })))).toMatchObject({ code: "ERR_HTTP_REQUEST" });
+      expect(there.dialed).toEqual([]);
+    });
+
+    it("asks for a range of what is not coded", async () => {
+      const request = await asked(({ fetch }) => fetch(URL_, { headers: { range: "bytes=1-2" } }));
+      expect(request.fields["accept-encoding"]).toBe("identity");
+    });
+
+    it.each(["an abort", "an answer"])("lets go of a body that gives nothing when %s ends it", async (what) => {
+      const ending = new AbortController();
+      const there = site(p, async ({ say }) => {
+        if (what === "an abort") ending.abort(new Error("enough"));
+        else await say(ok("no", "connection: close"));
+      });
+      let body = new ReadableStream();
+      const cancelled = new Promise((resolve) => {
+        body = new ReadableStream({ cancel: resolve });
+      });
+      const fetching = there.fetch(URL_, { method: "POST", body, signal: ending.signal });
+      const [outcome] = await Promise.all([failed(fetching.then((response) => response.text())), cancelled]);
+      expect(outcome).toEqual(what === "an abort" ? new Error("enough") : undefined);
+    });
+
     it("takes no more of a body than the server reads", async () => {
       let pulled = 0;
       const there = site(p, async () => {

@@ -181,6 +181,21 @@ describe("connections", () => {
     there.fetch.close();
   });
 
+  it("are given back by an abort, though nobody reads the response", async () => {
+    const there = site(
+      p,
+      answering(({ path }) => (path === "/" ? "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n" : ok("next"))),
+      { maxConnections: 1 },
+    );
+    const ending = new AbortController();
+    const response = await there.fetch(URL_, { signal: ending.signal });
+    const waiting = text(there.fetch(`${URL_}next`));
+    ending.abort(new Error("enough"));
+    expect(await waiting).toBe("next");
+    await expect(response.text()).rejects.toThrow("enough");
+    there.fetch.close();
+  });
+
   describe("that were closed meanwhile", () => {
     /** Closes the first connection when its second request has come. */
     const closing = (how: (served: Served) => unknown) => async (served: Served) => {

@@ -166,10 +166,23 @@ describe("a redirect", () => {
       expect(await crossing({ credentials: "include" })).toMatchObject({ clients: ["client", "client"] });
     });
 
+    it("checks the other's certificate against the other's name, whatever the first was said to be called", async () => {
+      const there = site(p, leading(302, "https://elsewhere.test/"), {
+        tls: { ...as(p, "client"), serverName: "localhost" },
+      });
+      expect(await codeOf(there.fetch("https://first.test/", { credentials: "include" }))).toBe(
+        "ERR_TLS_CERT_ALTNAME_INVALID",
+      );
+      expect(there.dialed).toEqual(["first.test:443", "elsewhere.test:443"]);
+      there.fetch.close();
+    });
+
     it("is an error with a context, which comes with its identities", async () => {
       const tls = clientContext({ ...as(p, "client"), alpn: ["http/1.1"] });
       const there = site(p, leading(302, "https://localhost:8443/"), { tls });
-      expect(await codeOf(there.fetch(URL_))).toBe("ERR_HTTP_REDIRECT");
+      for (const credentials of ["same-origin", "include"] as const) {
+        expect(await codeOf(there.fetch(URL_, { credentials }))).toBe("ERR_HTTP_REDIRECT");
+      }
       there.fetch.close();
     });
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { addressOf, clientOf, isPublic, parsePrefix, within } from "../../src/relay/addresses.ts";
-import { AllowList, parseRelayTarget } from "../../src/relay/allow.ts";
+import { AllowList, parseRelayTarget, type RelayTarget } from "../../src/relay/allow.ts";
 import { codeOf } from "../support/errors.ts";
 
 const bytes = (text: string) => addressOf(text) as Uint8Array;
@@ -195,6 +195,14 @@ describe("what is allowed", () => {
     ["localhost:443", "192.168.1.9", false],
   ])("leads there: %s to %s, %s", (text, address, expected) => {
     expect(leads(text, address)).toBe(expected);
+  });
+
+  it("is not every name that ends as a name of one letter does", () => {
+    const short = new AllowList(["d:443"]);
+    expect(["d:443", "device-d:443"].map((text) => short.allows(parseRelayTarget(text) as RelayTarget))).toEqual([
+      true,
+      false,
+    ]);
   });
 
   it("is nothing by default", () => {

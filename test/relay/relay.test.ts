@@ -470,6 +470,20 @@ describe("a relay", () => {
     }
   });
 
+  it("ends a client whose message is longer than any, or comes in very many pieces", async () => {
+    const url = await start();
+    for (const [pieces, length, code] of [
+      [1, 0x10001, 1009],
+      [300, 1, 1008],
+    ] as const) {
+      const socket = new WebSocket(`${url}?to=localhost:${port}`, [RELAY_PROTOCOL]);
+      await once(socket, "open");
+      const end = closed(socket);
+      for (let piece = 0; piece < pieces; piece++) socket.send(new Uint8Array(length), { fin: piece === pieces - 1 });
+      expect((await end)[0]).toBe(code);
+    }
+  });
+
   it("goes in order, and takes nobody else", async () => {
     const url = await start();
     const stream = through(url);
