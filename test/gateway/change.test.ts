@@ -1,5 +1,6 @@
 /** What changes under a gateway that runs: policies, CRLs, time, and its own end. */
-import { createServer } from "node:http";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes/bytes.ts";
 import { compilePolicy, type PolicyDocument } from "../../src/gateway/index.ts";
@@ -254,23 +255,18 @@ describe("early data", () => {
 
 describe("the end", () => {
   it("waits for requests under way, and for nothing else", async () => {
-    let finish!: () => void;
-    let come!: (value: unknown) => void;
-    const arrived = new Promise((resolve) => (come = resolve));
-    const server = createServer((_, response) => {
-      finish = () => response.end("done");
-      come(undefined);
-    });
+    const server = createServer();
+    const arrived = once(server, "request");
     world = await makeWorld(cast, {}, server);
     const { gateway } = world;
     const idle = await world.connect();
     const busy = await world.connect();
     await busy.writable.getWriter().write(utf8("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-    await arrived;
+    const [, response] = (await arrived) as [IncomingMessage, ServerResponse];
     const closed = gateway.close(60_000);
     expect(await rest(idle)).toBe("");
     await expect(world.connect()).rejects.toThrow();
-    finish();
+    response.end("done");
     expect(await rest(busy)).toMatch(/^HTTP\/1\.1 200 [\s\S]*Connection: close[\s\S]*done$/i);
     await closed;
     expect(gateway.connections).toBe(0);
@@ -278,9 +274,9 @@ describe("the end", () => {
   });
 
   it("waits no longer than it was told", async () => {
-    let come!: (value: unknown) => void;
-    const arrived = new Promise((resolve) => (come = resolve));
-    world = await makeWorld(cast, {}, createServer(come));
+    const server = createServer();
+    const arrived = once(server, "request");
+    world = await makeWorld(cast, {}, server);
     const session = await world.connect();
     await session.writable.getWriter().write(utf8(get("/")));
     await arrived;

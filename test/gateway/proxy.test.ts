@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, request as httpRequest, type IncomingMessage } from "node:http";
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer, Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -194,20 +194,15 @@ describe("a gateway passes on", () => {
   });
 
   it("an answer to who has closed its side already", async () => {
-    let answer!: () => void;
-    let come!: (value: unknown) => void;
-    const arrived = new Promise((resolve) => (come = resolve));
-    const server = createServer((_, response) => {
-      answer = () => response.end("late");
-      come(undefined);
-    });
+    const server = createServer();
+    const arrived = once(server, "request");
     world = await makeWorld(cast, {}, server);
     const session = await world.connect();
     const writer = session.writable.getWriter();
     await writer.write(utf8("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     await writer.close();
-    await arrived;
-    answer();
+    const [, response] = (await arrived) as [IncomingMessage, ServerResponse];
+    response.end("late");
     expect(await rest(session)).toMatch(/^HTTP\/1\.1 200 [\s\S]*late$/);
     await world.audited(({ event }) => event === "ended");
   });

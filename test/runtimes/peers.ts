@@ -54,3 +54,18 @@ export function talk(command: string, args: readonly string[], fd: 1 | 3 = 1): T
 export function endTalkers(): void {
   for (const child of running) child.kill();
 }
+
+/** A Worker in `worker.mjs` beside the configuration, on a port that workerd tells on its control channel. */
+export const WORKERD_CONFIG = `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "internet", network = (allow = ["local"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+const worker :Workerd.Worker = (
+  modules = [(name = "worker", esModule = embed "worker.mjs")],
+  compatibilityDate = "2026-01-01",
+);
+`;

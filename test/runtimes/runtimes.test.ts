@@ -10,7 +10,7 @@ import { bundle } from "./bundle.ts";
 import { core, type Lacks } from "./cases.ts";
 import { addProvider, caseNames, type Material, type Result } from "./core.ts";
 import { createMaterial } from "./material.ts";
-import { endTalkers, talk } from "./peers.ts";
+import { endTalkers, talk, WORKERD_CONFIG } from "./peers.ts";
 import type { Facts } from "./sockets.ts";
 
 /** A runtime with processes, sockets and files; test/runtimes/install.sh installs them. */
@@ -134,20 +134,6 @@ describe.skipIf(missing("MUTLS_WORKERD, workerd", existsSync(workerd)))("workerd
   );
   withServer(async (port, who) => JSON.parse(await post(`/dial?port=${port}&who=${who}`)));
 });
-
-const WORKERD_CONFIG = `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = .worker),
-    (name = "internet", network = (allow = ["local"])),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-const worker :Workerd.Worker = (
-  modules = [(name = "worker", esModule = embed "worker.mjs")],
-  compatibilityDate = "2026-01-01",
-);
-`;
 
 /** The runtime as a client of `openssl s_server`. */
 function withServer(dial: (port: number, who: "client" | "stranger") => Promise<Facts>): void {

@@ -12,7 +12,7 @@ import { type ListeningRelay, serveRelay } from "../../src/relay/index.ts";
 import { missing } from "../support/needs.ts";
 import { bundle } from "./bundle.ts";
 import { createMaterial } from "./material.ts";
-import { endTalkers, talk } from "./peers.ts";
+import { endTalkers, talk, WORKERD_CONFIG } from "./peers.ts";
 import { type Visited, visit } from "./web.ts";
 
 /** fetch through a relay to node:https, in every runtime that has a WebSocket of its own. */
@@ -142,20 +142,6 @@ describe.skipIf(missing("MUTLS_WORKERD, workerd", existsSync(workerd)))("README'
 });
 
 function workerdPort(): Promise<{ port: number }> {
-  writeFileSync(join(folder, "workerd.capnp"), CONFIG);
+  writeFileSync(join(folder, "workerd.capnp"), WORKERD_CONFIG);
   return talk(workerd, ["serve", join(folder, "workerd.capnp"), "--control-fd=3"], 3).next();
 }
-
-const CONFIG = `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = .worker),
-    (name = "internet", network = (allow = ["local"])),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-const worker :Workerd.Worker = (
-  modules = [(name = "worker", esModule = embed "worker.mjs")],
-  compatibilityDate = "2026-01-01",
-);
-`;

@@ -1,9 +1,7 @@
 /** What the page shows of a handshake, whether it was run here or printed in an RFC: flights, records, secrets, both ends. */
 import { concat } from "../../bytes/bytes.ts";
 import { nobleProvider } from "../../crypto/noble.ts";
-import type { Side, TlsError } from "../../errors.ts";
-import type { StateName } from "../../flow.ts";
-import type { HandshakeResult } from "../../handshake/config.ts";
+import type { Side } from "../../errors.ts";
 import type { TraceAlert, TraceItem, TraceMessage, TraceRecord } from "../trace.ts";
 import { newBytes } from "./difference.ts";
 import { keySchedule, type ScheduleStage } from "./key-schedule.ts";
@@ -41,15 +39,7 @@ export interface Flight {
 }
 
 /** One end for the view. */
-export interface EndView {
-  readonly side: Side;
-  readonly state: StateName;
-  readonly states: readonly StateName[];
-  readonly error: TlsError | undefined;
-  readonly result: HandshakeResult | undefined;
-  readonly ended: boolean;
-  readonly read: string;
-}
+export type EndView = Pick<EndReport, "side" | "state" | "states" | "error" | "result" | "ended" | "read">;
 
 /** A handshake to look at. */
 export interface Conversation {
