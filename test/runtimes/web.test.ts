@@ -65,8 +65,8 @@ const expected = () => ({
   url,
   text: "hello client P-256",
   echoed: 300_000,
-  // node:https sends no alert: it closes.
-  refused: "ERR_HTTP_CLOSED",
+  // node:https sends no alert: it closes, and where the request has come by then, the kernel resets the connection.
+  refused: expect.stringMatching(/^ERR_(?:HTTP_CLOSED|TLS_TRANSPORT)$/),
 });
 
 for (const [name, variable, ...args] of RUNTIMES) {
