@@ -283,13 +283,13 @@ describe("a peer that breaks such records", () => {
 
   it("is heard to its last whole record before the end of its stream is a truncation, in every state", async () => {
     const stages = new Set<string | undefined>();
-    for (let kept = 1; ; kept++) {
+    // A flight's length is not always the same (ECDSA signatures are not): the last round has the whole one, however long.
+    for (let kept = 53, whole = false; !whole; kept += 53) {
       const held = heldRecords(provider);
       const [a, b] = [world.honestClient({ provider: held.provider }), world.honestServer()];
       deliver(b, a.engine.takeOutput());
       const flight = b.engine.takeOutput();
-      if (kept > flight.length) break;
-      if (kept % 53 !== 0 && kept < flight.length) continue;
+      whole = kept >= flight.length;
       deliver(a, flight.subarray(0, kept));
       a.engine.receiveEnd();
       while (held.waiting.length > 0) await held.waiting[0]?.settle();
